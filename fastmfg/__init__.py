@@ -1,0 +1,29 @@
+"""Fast mean-field games: learn Nash equilibria of games whose dynamics are unknown, and solve known ones.
+
+Method: J. Huang, N. He, A. Krause, *Model-Based RL for Mean-Field Games is not Statistically Harder than Single-Agent
+RL*, ICML 2024.
+"""
+
+from fastmfg.comparing import central_model, distance_matrix, neighbour_counts, neighbourhoods
+from fastmfg.games import Game, LinearClass, ModelClass, linear_class
+from fastmfg.planning import best_response, condition, evaluate, ne_gap, ne_gaps, solve, solve_models
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Game",
+    "LinearClass",
+    "ModelClass",
+    "best_response",
+    "central_model",
+    "condition",
+    "distance_matrix",
+    "evaluate",
+    "linear_class",
+    "ne_gap",
+    "ne_gaps",
+    "neighbour_counts",
+    "neighbourhoods",
+    "solve",
+    "solve_models",
+]

@@ -1,0 +1,225 @@
+"""The distance d of conditional models and its bounds (Huang, He, Krause 2024, Section 4.1).
+
+``d_dev(M, N | pi) = E_{dev in M|pi} [ sum_h || P_M,h(.|s_h,a_h,mu_M) - P_N,h(.|s_h,a_h,mu_N) ||_1 ]``, each model at
+its own density; directed: the largest over deviations; ``d(M, N | pi)``: the larger of the two directions.
+``low = sum_s mu1(s) max_a gap_1(s,a)`` bounds both directions from below, ``low + sum_{h>=2} max_{s,a} gap_h``
+from above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmfg.executors import map_tasks
+from fastmfg.games.checks import Floats, Integers, policy_array
+from fastmfg.games.family import Family
+from fastmfg.games.model_class import ModelClass
+from fastmfg.kernels import distance as distance_kernels
+from fastmfg.planning.condition import occupancies
+from fastmfg.planning.evaluate import back_up, map_blocks
+
+Wanted = NDArray[np.bool_]
+Tick = Callable[[int, int], None]
+"""``tick(done, total)``, called as blocks of pairs are finished."""
+
+
+@dataclass(frozen=True)
+class ConditionalClass:
+    """Conditional models of some members of a family under one reference policy: what comparing needs of them.
+
+    Positions 0..n-1 below refer to `members`, not to the family.
+    """
+
+    family: Family
+    policy: Floats  # [H, S, A]
+    members: Integers  # [n]
+    density: Floats  # [n, H, S]
+    aux: Floats  # [n, H, *]
+
+    def restrict(self, positions: Integers) -> ConditionalClass:
+        return ConditionalClass(
+            self.family, self.policy, self.members[positions], self.density[positions], self.aux[positions]
+        )
+
+
+def condition_members(family: Family, policy: Floats, members: Integers) -> ConditionalClass:
+    """Conditional models of the members under one checked policy, in parallel."""
+
+    def densities(block: Integers) -> tuple[Floats, Floats]:
+        return family.densities(block, policy[None], np.zeros(block.size, dtype=np.int64))
+
+    parts = list(map_blocks(densities, family, members))
+    density, aux = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return ConditionalClass(family, policy, members, density, aux)
+
+
+def condition_class(models: ModelClass, policy: ArrayLike) -> ConditionalClass:
+    """All models of a class under a policy [H, S, A], which is checked."""
+    pi = policy_array("policy", policy, models.legal, models.horizon)
+    return condition_members(models._family, pi, np.arange(len(models), dtype=np.int64))
+
+
+def pair_blocks(n: int) -> Iterator[tuple[Integers, Integers]]:
+    """Blocks (rows, columns) that cover the pairs i >= j of n models; the cut depends on n alone."""
+    edges = [np.arange(lo, min(n, lo + distance_kernels.PAIR_BLOCK)) for lo in range(0, n, distance_kernels.PAIR_BLOCK)]
+    for a in range(len(edges)):
+        for b in range(a + 1):
+            yield edges[a], edges[b]
+
+
+def below_diagonal(n: int) -> Wanted:
+    """The pairs i > j of n models."""
+    return np.tri(n, k=-1, dtype=np.bool_)
+
+
+def _map_pair_blocks(
+    function: Callable[[Integers, Integers, Wanted], tuple[Wanted, Floats]], wanted: Wanted, tick: Tick | None
+) -> Iterator[tuple[Integers, Integers, Wanted, Floats]]:
+    """``function(rows, columns, wanted)`` of every block that holds a wanted pair, in parallel."""
+    tasks = [(rows, cols) for rows, cols in pair_blocks(len(wanted)) if wanted[np.ix_(rows, cols)].any()]
+
+    def run(task: tuple[Integers, Integers]) -> tuple[Wanted, Floats]:
+        rows, cols = task
+        return function(rows, cols, np.ascontiguousarray(wanted[np.ix_(rows, cols)]))
+
+    for done, ((rows, cols), (left, values)) in enumerate(zip(tasks, map_tasks(run, tasks), strict=True), start=1):
+        if tick is not None:
+            tick(done, len(tasks))
+        yield rows, cols, left, values
+
+
+def directed_distances(conditional: ConditionalClass, wanted: Wanted | None = None, tick: Tick | None = None) -> Floats:
+    """``[n, n]``, row M, column N: the largest ``d_dev(M, N | pi)`` over deviations; NaN for pairs not wanted."""
+    n = conditional.members.size
+    pairs = below_diagonal(n) if wanted is None else (wanted | wanted.T) & below_diagonal(n)
+    result = np.full((n, n), np.nan)
+    np.fill_diagonal(result, 0.0)
+    f = conditional.family
+
+    def distances(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
+        out = np.full((*block.shape, 2), np.nan)
+        distance_kernels.block_distances(
+            f.fill, f.common, f.thetas, conditional.members, conditional.aux, rows, cols, block, out
+        )
+        return block, out
+
+    for rows, cols, block, out in _map_pair_blocks(distances, pairs, tick):
+        i, j = np.nonzero(block)
+        result[rows[i], cols[j]] = out[i, j, 0]
+        result[cols[j], rows[i]] = out[i, j, 1]
+    return result
+
+
+def distance_matrix(models: ModelClass, policy: ArrayLike, directed: bool = False, tick: Tick | None = None) -> Floats:
+    """Exact distances ``[M, M]`` of all models of a class under one reference policy [H, S, A].
+
+    Directed: ``[j, k] = max_dev d_dev(M_j, M_k | policy)``, trajectories from M_j. Otherwise the symmetric d, the
+    larger of the two directions. Values lie in [0, 2H]; the diagonal is 0. `tick(done, total)` reports progress.
+    """
+    distances = directed_distances(condition_class(models, policy), tick=tick)
+    return distances if directed else np.maximum(distances, distances.T)
+
+
+def bound_low(conditional: ConditionalClass, radius: float, wanted: Wanted) -> tuple[Floats, Wanted]:
+    """`low` of the wanted pairs i > j, and which of them it leaves at or under `radius`; others hold a partial sum."""
+    n = conditional.members.size
+    low, under = np.zeros((n, n)), np.zeros((n, n), dtype=np.bool_)
+    f = conditional.family
+    order = np.argsort(-f.common.initial, kind="stable")
+
+    def bounds(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
+        out = np.zeros(block.shape)
+        distance_kernels.block_lower_bounds(
+            f.fill, f.common, f.thetas, conditional.members, conditional.aux, order, rows, cols, block, radius, out
+        )
+        return block, out
+
+    for rows, cols, block, out in _map_pair_blocks(bounds, wanted, None):
+        low[np.ix_(rows, cols)] = out
+        under[np.ix_(rows, cols)] = block
+    return low, under
+
+
+def bound_high(conditional: ConditionalClass, radius: float, wanted: Wanted, low: Floats) -> tuple[Floats, Wanted]:
+    """The upper bound of the wanted pairs, and which of them it puts at or under `radius`; others are given up."""
+    n = conditional.members.size
+    high, under = np.full((n, n), np.inf), np.zeros((n, n), dtype=np.bool_)
+    f = conditional.family
+
+    def bounds(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
+        out = np.ascontiguousarray(low[np.ix_(rows, cols)])
+        distance_kernels.block_upper_bounds(
+            f.fill, f.common, f.thetas, conditional.members, conditional.aux, rows, cols, block, radius, out
+        )
+        return block, out
+
+    for rows, cols, block, out in _map_pair_blocks(bounds, wanted, None):
+        high[np.ix_(rows, cols)] = np.where(block, out, np.inf)
+        under[np.ix_(rows, cols)] = block
+    return high, under
+
+
+def lower_bounds(models: ModelClass, policy: ArrayLike) -> Floats:
+    """``low(M, N) = sum_s mu1(s) max_a gap_1(s,a)`` for all pairs, [M, M], symmetric.
+
+    At most either directed distance; the same for every policy, as every density starts at mu1 (for games that see the
+    joint population it holds for `policy` only).
+    """
+    conditional = condition_class(models, policy)
+    low, _ = bound_low(conditional, np.inf, below_diagonal(len(models)))
+    return low + low.T
+
+
+def upper_bounds(models: ModelClass, policy: ArrayLike) -> Floats:
+    """``low(M, N) + sum_{h>=2} max_{s,a} gap_h(s,a)`` for all pairs, [M, M], symmetric: at least d."""
+    conditional = condition_class(models, policy)
+    pairs = below_diagonal(len(models))
+    low, _ = bound_low(conditional, np.inf, pairs)
+    high, _ = bound_high(conditional, np.inf, pairs, low)
+    high[~pairs] = 0.0
+    return high + high.T
+
+
+def row_gaps(conditional: ConditionalClass, m: int, n: int) -> Floats:
+    """``gap_h(s,a)`` [H, S, A] of the models at two positions."""
+    f = conditional.family
+    gap = np.empty((f.horizon, f.n_states, f.n_actions))
+    distance_kernels.row_gaps(f.fill, f.common, f.thetas, conditional.members, conditional.aux, m, n, gap)
+    return gap
+
+
+def pair_deviation(conditional: ConditionalClass, m: int, n: int) -> tuple[float, Integers]:
+    """The directed distance from position m to n, and the actions [H, S] of the deviation that attains it."""
+    f = conditional.family
+    legal = f.common.legal
+    uniform = np.tile(legal / legal.sum(axis=1, keepdims=True), (f.horizon, 1, 1))
+    zero = np.zeros(1, dtype=np.int64)
+    values = back_up(
+        f, conditional.members[[m]], conditional.aux[[m]], row_gaps(conditional, m, n)[None], uniform[None], zero
+    )
+    return float(values.best_return[0]), values.greedy[0]
+
+
+def deviation_distances(conditional: ConditionalClass, deviations: Floats) -> Floats:
+    """``d_dev(M, N | pi)`` [D, n, n] of given deviations [D, H, S, A]: policy evaluation instead of a maximum."""
+    f, n, D = conditional.family, conditional.members.size, len(deviations)
+    result = np.zeros((D, n, n))
+    dev = np.arange(D, dtype=np.int64)
+    flat = deviations.reshape(D, f.horizon, f.n_states, f.n_actions)
+
+    def visits(m: int) -> Floats:
+        aux = np.repeat(conditional.aux[[m]], D, axis=0)
+        reached = occupancies(f, np.repeat(conditional.members[[m]], D), aux, flat, dev)
+        return (reached[..., None] * flat).reshape(D, -1)
+
+    def column(m: int) -> Floats:
+        gaps = np.stack([row_gaps(conditional, m, k).ravel() for k in range(n)])
+        return visits(m) @ gaps.T
+
+    for m, values in enumerate(map_tasks(column, range(n))):
+        result[:, m, :] = values
+    return result

@@ -1,0 +1,137 @@
+"""Checks of what users pass in: one error that names the argument, the index and the value, before any kernel runs."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+TOLERANCE = 1e-9
+"""Probabilities must sum to one within this; they are never renormalised."""
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """A read-only view."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def shape_text(shape: tuple[int | None, ...]) -> str:
+    return "[" + ", ".join("*" if n is None else str(n) for n in shape) + "]"
+
+
+def float_array(name: str, values: ArrayLike, shape: tuple[int | None, ...]) -> Floats:
+    """A fresh C-ordered float64 copy of finite numbers of the given shape (None: any length but 0)."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array of shape {shape_text(shape)}: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
+        raise ValueError(f"{name} must have shape {shape_text(shape)}, got {shape_text(array.shape)}")
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {shape_text(array.shape)}")
+    result = np.array(array, dtype=np.float64, order="C")
+    refuse_non_finite(name, result)
+    return result
+
+
+def refuse_non_finite(name: str, array: Floats) -> None:
+    if not np.isfinite(array.sum()):  # a sum is cheap; look for the place only where it fails
+        bad = ~np.isfinite(array)
+        if bad.any():
+            index = first_index(bad)
+            raise ValueError(f"{name}{list(index)} is {array[index]}: every entry must be finite")
+
+
+def first_index(mask: NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.argwhere(mask)[0])
+
+
+def refuse_non_distributions(name: str, array: Floats) -> None:
+    """Every vector along the last axis must be non-negative and sum to one within TOLERANCE."""
+    if array.min() < 0:
+        index = first_index(array < 0)
+        raise ValueError(f"{name}{list(index)} is {array[index]}: probabilities must not be negative")
+    totals = np.asarray(array.sum(axis=-1))
+    wrong = np.abs(totals - 1.0) > TOLERANCE
+    if wrong.any():
+        index = first_index(wrong)
+        where = f"{name}{list(index)}" if index else name
+        raise ValueError(
+            f"{where} sums to {float(totals[index])!r}: probabilities must sum to 1 within {TOLERANCE:g} "
+            "(nothing is renormalised)"
+        )
+
+
+def initial_density(initial: ArrayLike, n_states: int | None = None) -> Floats:
+    array = float_array("initial", initial, (n_states,))
+    refuse_non_distributions("initial", array)
+    return array
+
+
+def legal_mask(legal: ArrayLike | None, n_states: int, n_actions: int) -> NDArray[np.bool_]:
+    """A boolean mask [S, A] with an action in every state; all actions are legal where None is given."""
+    if legal is None:
+        return np.ones((n_states, n_actions), dtype=np.bool_)
+    mask = np.asarray(legal)
+    if mask.dtype != np.bool_:
+        raise TypeError(f"legal must be boolean, got dtype {mask.dtype}")
+    if mask.shape != (n_states, n_actions):
+        raise ValueError(f"legal must have shape {shape_text((n_states, n_actions))}, got {shape_text(mask.shape)}")
+    empty = ~mask.any(axis=1)
+    if empty.any():
+        raise ValueError(f"legal[{int(np.argmax(empty))}] has no legal action: every state needs at least one")
+    return np.array(mask, order="C")
+
+
+def policy_array(name: str, policy: ArrayLike, legal: NDArray[np.bool_], horizon: int) -> Floats:
+    """A fresh copy [H, S, A] whose rows are distributions over legal actions."""
+    array = float_array(name, policy, (horizon, *legal.shape))
+    refuse_non_distributions(name, array)
+    stray = (array > 0) & ~legal
+    if stray.any():
+        index = first_index(stray)
+        raise ValueError(f"{name}{list(index)} is {array[index]}: action {index[2]} is illegal in state {index[1]}")
+    return array
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+    if isinstance(value, bool) or number < least:
+        raise ValueError(f"{name} must be at least {least}, got {value!r}")
+    return number
+
+
+def real(name: str, value: Any, low: float, high: float = math.inf, *, include_low: bool = False) -> float:
+    """A finite float in (low, high), or [low, high) with `include_low`."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    above = number >= low if include_low else number > low
+    if isinstance(value, bool) or not (above and number < high and math.isfinite(number)):
+        bracket = "[" if include_low else "("
+        raise ValueError(f"{name} must lie in {bracket}{low:g}, {high:g}), got {value!r}")
+    return number
+
+
+def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
+    """One of the options; the nearest is suggested."""
+    if value not in options:
+        near = difflib.get_close_matches(str(value), options, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}{hint}")
+    return str(value)

@@ -1,0 +1,365 @@
+"""A family: n models that share everything but their parameters, in the form kernels read.
+
+A *compiled family* is three functions over flat float64 arrays, each returning a status (0: all is well):
+
+    prepare(h, population, shared, theta, aux)     once a step: what the population decides for all rows
+    fill(h, aux, shared, theta, lo, hi, out)       rows of states lo..hi-1 into out[hi-lo, A, S]
+    reward(h, population, shared, theta, out)      rewards into out[S, A]
+
+`h` counts from 0; `population` is the state density [S], or the joint ``mu(s) pi(a|s)`` flattened [S*A]; `shared` is
+common to all models, `theta` is one model's parameters, `aux` is scratch of `aux_size` numbers that `prepare` writes
+and `fill` reads. No transition table need ever exist.
+
+A *callable family* is one of NumPy functions ``transition(h, population) -> [S, A, S]``: the table of a step stands in
+`aux`. From there on the two are the same.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmfg.games.checks import (
+    Floats,
+    Integers,
+    float_array,
+    frozen,
+    initial_density,
+    legal_mask,
+    refuse_non_distributions,
+    refuse_non_finite,
+    whole,
+)
+from fastmfg.kernels import density as density_kernels
+from fastmfg.kernels import reward as reward_kernels
+from fastmfg.kernels import table
+from fastmfg.kernels.jit import FILL, PREPARE, REWARD, Common, Filler
+
+StepFunction = Callable[[int, Floats], Floats]
+"""``f(h, population)``: rewards [S, A] or transitions [S, A, S] of step h = 0..H-1."""
+
+REWARDS = {"crowd-aversion": reward_kernels.crowd_aversion}
+"""Rewards known by name."""
+
+
+@dataclass(frozen=True)
+class Conditionals:
+    """Conditional models of n (model, policy) pairs, as kernels read them."""
+
+    density: Floats  # [n, H, S]
+    aux: Floats  # [n, H, *]
+    reward: Floats  # [n, H, S, A]
+
+
+def population_kind(population: str) -> bool:
+    """Whether functions see the joint [S, A] rather than the state density [S]."""
+    if population not in ("state", "joint"):
+        raise ValueError(f"population must be 'state' or 'joint', got {population!r}")
+    return population == "joint"
+
+
+class Family(ABC):
+    """n models alike in all but `thetas`; immutable."""
+
+    prepare: Filler
+    fill: Filler
+    parallel: bool
+    """Whether conditioning may run in several threads at once (compiled code only)."""
+
+    def __init__(
+        self, initial: Any, legal: Any, n_actions: int, horizon: int, joint: bool, shared: Floats, thetas: Floats
+    ) -> None:
+        density = initial_density(initial)
+        self.n_states, self.n_actions, self.horizon = density.size, n_actions, horizon
+        self.joint = joint
+        self.common = Common(shared, density, legal_mask(legal, density.size, n_actions))
+        self.thetas = thetas  # [M, *]
+
+    def __len__(self) -> int:
+        return len(self.thetas)
+
+    @property
+    def initial(self) -> Floats:
+        return frozen(self.common.initial)
+
+    @property
+    def legal(self) -> NDArray[np.bool_]:
+        return frozen(self.common.legal)
+
+    @property
+    @abstractmethod
+    def aux_size(self) -> int:
+        """Numbers of a step's `aux`."""
+
+    @abstractmethod
+    def densities(self, members: Integers, policies: Floats, policy_of: Integers) -> tuple[Floats, Floats]:
+        """Density [n, H, S] and aux [n, H, *] of the pairs (members[i], policies[policy_of[i]])."""
+
+    @abstractmethod
+    def rewards(self, members: Integers, density: Floats, policies: Floats, policy_of: Integers) -> Floats:
+        """Rewards [n, H, S, A] under given densities."""
+
+    @abstractmethod
+    def transition_at(self, member: int, h: int, population: Floats) -> Floats:
+        """One step's table [S, A, S] under a given population (flat)."""
+
+    @abstractmethod
+    def reward_at(self, member: int, h: int, population: Floats) -> Floats:
+        """One step's rewards [S, A] under a given population (flat)."""
+
+    @abstractmethod
+    def subset(self, members: Integers) -> Family:
+        """The family of these members."""
+
+    def condition(self, members: Integers, policies: Floats, policy_of: Integers) -> Conditionals:
+        """Freeze the population of each pair at its policy's density in its model."""
+        density, aux = self.densities(members, policies, policy_of)
+        return Conditionals(density, aux, self.rewards(members, density, policies, policy_of))
+
+    def population(self, density: Floats, policy: Floats) -> Floats:
+        """What functions see, flat and writable: the density [S], or the joint [S*A]."""
+        return (density[:, None] * policy).ravel() if self.joint else density.copy()
+
+    def name_of(self, member: int) -> str:
+        return f"model {member}" if len(self) > 1 else "the game"
+
+
+class CompiledFamily(Family):
+    """A family of compiled functions. With `checked`, every row it ever fills in a density pass is checked."""
+
+    def __init__(
+        self,
+        prepare: Filler,
+        fill: Filler,
+        reward: Filler | StepFunction,
+        *,
+        initial: Any,
+        legal: Any,
+        n_actions: int,
+        horizon: int,
+        shared: Floats,
+        thetas: Floats,
+        aux_size: int,
+        joint: bool = False,
+        checked: bool = False,
+    ) -> None:
+        super().__init__(initial, legal, n_actions, horizon, joint, shared, thetas)
+        self.prepare, self.fill, self.reward = prepare, fill, reward
+        self.checked = checked
+        self._aux_size = aux_size
+        self.parallel = isinstance(reward, Filler)
+
+    @property
+    def aux_size(self) -> int:
+        return self._aux_size
+
+    def densities(self, members: Integers, policies: Floats, policy_of: Integers) -> tuple[Floats, Floats]:
+        n, H = members.size, self.horizon
+        density = np.empty((n, H, self.n_states))
+        aux = np.empty((n, H, self.aux_size))
+        fault = np.zeros((n, 5), dtype=np.int64)
+        density_kernels.push(
+            self.prepare, self.fill, self.common, self.thetas, members, policies, policy_of,
+            self.joint, self.checked, density, aux, fault,
+        )  # fmt: skip
+        if fault[:, 0].any():
+            i = int(np.argmax(fault[:, 0] != 0))
+            raise ValueError(self._fault_text(int(members[i]), fault[i]))
+        return density, aux
+
+    def _fault_text(self, member: int, fault: Integers) -> str:
+        code, detail, s, a, h = (int(x) for x in fault)
+        where = f"{self.name_of(member)}, step {h}"
+        if code == density_kernels.FAULT_STATUS:
+            if s < 0:
+                return f"prepare returned status {detail} for {where}"
+            return f"fill returned status {detail} for {where}, states {s} to {a - 1}"
+        what = (
+            "holds a negative number or NaN" if code == density_kernels.FAULT_VALUE else "does not sum to 1 within 1e-9"
+        )
+        return f"the transition row of {where}, state {s}, action {a} {what}"
+
+    def rewards(self, members: Integers, density: Floats, policies: Floats, policy_of: Integers) -> Floats:
+        n, H = members.size, self.horizon
+        if not isinstance(self.reward, Filler):
+            return _called_rewards(self, self.reward, members, density, policies, policy_of)
+        out = np.empty((n, H, self.n_states, self.n_actions))
+        status = np.zeros(n, dtype=np.int64)
+        reward_kernels.rewards(
+            self.reward, self.common, self.thetas, members, density, policies, policy_of, self.joint, out, status
+        )
+        if status.any():
+            i = int(np.argmax(status != 0))
+            raise ValueError(f"reward returned status {int(status[i])} for {self.name_of(int(members[i]))}")
+        refuse_non_finite("reward [pair, h, s, a]", out)
+        return out
+
+    def transition_at(self, member: int, h: int, population: Floats) -> Floats:
+        out = np.empty((self.n_states, self.n_actions, self.n_states))
+        status = density_kernels.tabulate(
+            self.prepare, self.fill, self.common, self.thetas[member], h, population, np.empty(self.aux_size), out
+        )
+        if status != 0:
+            raise ValueError(f"prepare or fill returned status {status} for {self.name_of(member)}, step {h}")
+        if self.checked:
+            refuse_non_finite(f"the transition of {self.name_of(member)}, step {h}", out)
+            refuse_non_distributions(f"the transition of {self.name_of(member)}, step {h} ", out)
+        return out
+
+    def reward_at(self, member: int, h: int, population: Floats) -> Floats:
+        if not isinstance(self.reward, Filler):
+            return called(f"reward({h}, population)", self.reward, h, population, (self.n_states, self.n_actions))
+        out = np.empty((self.n_states, self.n_actions))
+        status = reward_kernels.reward_step(self.reward, self.common, self.thetas[member], h, population, out)
+        if status != 0:
+            raise ValueError(f"reward returned status {status} for {self.name_of(member)}, step {h}")
+        return out
+
+    def subset(self, members: Integers) -> CompiledFamily:
+        return CompiledFamily(
+            self.prepare, self.fill, self.reward, initial=self.common.initial, legal=self.common.legal,
+            n_actions=self.n_actions, horizon=self.horizon, shared=self.common.shared, thetas=self.thetas[members],
+            aux_size=self.aux_size, joint=self.joint, checked=self.checked,
+        )  # fmt: skip
+
+
+class CallableFamily(Family):
+    """A family of NumPy functions; every answer of theirs is checked. The table of a step stands in `aux`."""
+
+    prepare = table.prepare
+    fill = table.fill_from_aux
+    parallel = False
+
+    def __init__(
+        self,
+        transitions: Sequence[StepFunction],
+        reward: StepFunction,
+        *,
+        initial: Any,
+        legal: Any,
+        n_actions: int,
+        horizon: int,
+        joint: bool,
+    ) -> None:
+        super().__init__(initial, legal, n_actions, horizon, joint, np.empty(0), np.empty((len(transitions), 0)))
+        self.transitions, self.reward = tuple(transitions), reward
+
+    @property
+    def aux_size(self) -> int:
+        return self.n_states * self.n_actions * self.n_states
+
+    def densities(self, members: Integers, policies: Floats, policy_of: Integers) -> tuple[Floats, Floats]:
+        n, H, S = members.size, self.horizon, self.n_states
+        density = np.empty((n, H, S))
+        aux = np.empty((n, H, self.aux_size))
+        for i, member in enumerate(members):
+            policy, mu = policies[policy_of[i]], self.common.initial
+            for h in range(H):
+                density[i, h] = mu
+                rows = self.transition_at(int(member), h, self.population(mu, policy[h]))
+                aux[i, h] = rows.ravel()
+                mu = (mu[:, None] * policy[h]).ravel() @ rows.reshape(-1, S)
+        return density, aux
+
+    def rewards(self, members: Integers, density: Floats, policies: Floats, policy_of: Integers) -> Floats:
+        return _called_rewards(self, self.reward, members, density, policies, policy_of)
+
+    def transition_at(self, member: int, h: int, population: Floats) -> Floats:
+        name = f"transition({h}, population)" + (f" of game {member}" if len(self) > 1 else "")
+        shape = (self.n_states, self.n_actions, self.n_states)
+        rows = called(name, self.transitions[member], h, self._shaped(population), shape)
+        refuse_non_distributions(name, rows)
+        return rows
+
+    def reward_at(self, member: int, h: int, population: Floats) -> Floats:
+        shape = (self.n_states, self.n_actions)
+        return called(f"reward({h}, population)", self.reward, h, self._shaped(population), shape)
+
+    def _shaped(self, population: Floats) -> Floats:
+        return population.reshape(self.n_states, self.n_actions) if self.joint else population
+
+    def subset(self, members: Integers) -> CallableFamily:
+        return CallableFamily(
+            [self.transitions[int(m)] for m in members], self.reward, initial=self.common.initial,
+            legal=self.common.legal, n_actions=self.n_actions, horizon=self.horizon, joint=self.joint,
+        )  # fmt: skip
+
+
+def called(name: str, function: StepFunction, h: int, population: Floats, shape: tuple[int | None, ...]) -> Floats:
+    """A user's function called with a copy of the population, its answer checked for shape, dtype and finiteness."""
+    return float_array(name, function(h, population.copy()), shape)
+
+
+def _called_rewards(
+    family: Family, reward: StepFunction, members: Integers, density: Floats, policies: Floats, policy_of: Integers
+) -> Floats:
+    S, A = family.n_states, family.n_actions
+    out = np.empty((members.size, family.horizon, S, A))
+    for i in range(members.size):
+        for h in range(family.horizon):
+            population = family.population(density[i, h], policies[policy_of[i], h])
+            seen = population.reshape(S, A) if family.joint else population
+            out[i, h] = called(f"reward({h}, population)", reward, h, seen, (S, A))
+    return out
+
+
+def is_compiled_function(function: object) -> bool:
+    """Whether this is a numba njit or cfunc function."""
+    return hasattr(function, "py_func") or hasattr(function, "_pyfunc")
+
+
+def as_filler(name: str, function: Any, kind: Any) -> Filler:
+    """A user's njit function, cfunc or plain function over arrays, behind a C pointer of the family's type."""
+    if isinstance(function, Filler):
+        return function
+    body = getattr(function, "py_func", None) or getattr(function, "_pyfunc", None) or function
+    if not callable(body):
+        raise TypeError(f"{name} must be a function that numba can compile, got {function!r}")
+    try:
+        result = Filler(body, kind, cache=False)
+        result._get()
+    except Exception as error:
+        raise TypeError(f"{name} does not compile with the signature {kind.signature}: {error}") from error
+    return result
+
+
+def as_reward(reward: Any) -> Filler | StepFunction:
+    """A reward by name, a compiled filler, or a NumPy function."""
+    if isinstance(reward, str):
+        if reward not in REWARDS:
+            raise ValueError(f"reward must be one of {', '.join(map(repr, REWARDS))} or a function, got {reward!r}")
+        return REWARDS[reward]
+    if isinstance(reward, Filler) or is_compiled_function(reward):
+        return as_filler("reward", reward, REWARD)
+    if not callable(reward):
+        raise TypeError(f"reward must be a name or a function, got {reward!r}")
+    function: StepFunction = reward
+    return function
+
+
+def filler_family(
+    *, prepare: Any, fill: Any, reward: Any, thetas: Any, shared: Any, aux_size: Any, initial: Any, n_actions: Any,
+    horizon: Any, legal: Any, population: str,
+) -> CompiledFamily:  # fmt: skip
+    """The compiled family of a user's functions; every row is checked in every density pass."""
+    thetas = float_array("thetas", thetas, (None, None))
+    shared = np.empty(0) if shared is None else float_array("shared", np.ravel(shared), (None,))
+    return CompiledFamily(
+        table.prepare if prepare is None else as_filler("prepare", prepare, PREPARE),
+        as_filler("fill", fill, FILL),
+        as_reward(reward),
+        initial=initial,
+        legal=legal,
+        n_actions=whole("n_actions", n_actions, 1),
+        horizon=whole("horizon", horizon, 1),
+        shared=shared,
+        thetas=thetas,
+        aux_size=whole("aux_size", aux_size, 0),
+        joint=population_kind(population),
+        checked=True,
+    )

@@ -1,0 +1,248 @@
+"""A finite class of candidate models: games alike in all but transition (Huang, He, Krause 2024, Section 2)."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmfg.games.checks import Floats, Integers, float_array, initial_density, refuse_non_distributions
+from fastmfg.games.family import CallableFamily, CompiledFamily, Family, StepFunction, as_reward, filler_family
+from fastmfg.games.game import Game
+from fastmfg.kernels import table
+
+
+class ModelClass:
+    """n games alike in all but transition. ``models[i]`` is a `Game`; ``models[[2, 5]]`` and slices are classes.
+
+    Parameters
+    ----------
+    games : sequence of Game
+        At least one. Start distribution, legal actions, horizon and population must agree, and so must rewards
+        (compared at the start distribution and at the uniform one).
+
+    See Also
+    --------
+    ModelClass.from_tables, ModelClass.from_filler, LinearClass : classes in compiled form.
+    """
+
+    def __init__(self, games: Sequence[Game]) -> None:
+        games = list(games)
+        if not games:
+            raise ValueError("games is empty: a class needs at least one model")
+        for i, game in enumerate(games):
+            if not isinstance(game, Game):
+                raise TypeError(f"games[{i}] must be a Game, got {type(game).__name__}")
+        _refuse_unlike_games(games)
+        family = games[0]._family
+        if all(game._family is family for game in games):
+            self._family = family.subset(np.array([game._member for game in games], dtype=np.int64))
+            return
+        self._family = CallableFamily(
+            [game._rows for game in games],
+            games[0]._rewards,
+            initial=games[0].initial,
+            legal=games[0].legal,
+            n_actions=games[0].n_actions,
+            horizon=games[0].horizon,
+            joint=family.joint,
+        )
+
+    @classmethod
+    def _of(cls, family: Family) -> ModelClass:
+        models = ModelClass.__new__(ModelClass)
+        models._family = family
+        return models
+
+    @classmethod
+    def from_tables(
+        cls,
+        transition: ArrayLike,
+        initial: ArrayLike,
+        reward: str | StepFunction | Callable[..., int],
+        *,
+        legal: ArrayLike | None = None,
+        population: str = "state",
+    ) -> ModelClass:
+        """A class of models whose transitions do not depend on the population.
+
+        Parameters
+        ----------
+        transition : [M, H, S, A, S]
+            Explicit tables, copied; every row a distribution within 1e-9.
+        initial : [S]
+        reward : "crowd-aversion", or ``f(h, population) -> [S, A]``, or a compiled reward (`from_filler`)
+        legal : [S, A] boolean, optional
+        population : "state" or "joint"
+            What the reward sees.
+        """
+        tables = float_array("transition", transition, (None, None, None, None, None))
+        M, H, S, A, K = tables.shape
+        if K != S:
+            raise ValueError(f"transition must have shape [M, H, S, A, S], got {list(tables.shape)}")
+        refuse_non_distributions("transition", tables)
+        initial_density(initial, S)
+        return cls._of(
+            CompiledFamily(
+                table.prepare,
+                table.fill,
+                as_reward(reward),
+                initial=initial,
+                legal=legal,
+                n_actions=A,
+                horizon=H,
+                shared=np.array([float(S)]),
+                thetas=tables.reshape(M, -1),
+                aux_size=0,
+                joint=population == "joint",
+            )
+        )
+
+    @classmethod
+    def from_filler(
+        cls,
+        fill: Callable[..., int],
+        thetas: ArrayLike,
+        initial: ArrayLike,
+        reward: str | StepFunction | Callable[..., int],
+        *,
+        n_actions: int,
+        horizon: int,
+        prepare: Callable[..., int] | None = None,
+        shared: ArrayLike | None = None,
+        aux_size: int = 0,
+        legal: ArrayLike | None = None,
+        population: str = "state",
+    ) -> ModelClass:
+        """A class from compiled functions that write transition rows; no kernel is recompiled for it.
+
+        Parameters
+        ----------
+        fill : njit or cfunc function
+            ``fill(h, aux, shared, theta, lo, hi, out) -> status``: rows of the states lo..hi-1 for all actions into
+            ``out[hi - lo, A, S]``; status 0 when all is well, any other number ends the computation with an error.
+        thetas : [M, *]
+            One row of parameters a model.
+        initial : [S]
+        reward : "crowd-aversion", ``f(h, population) -> [S, A]``, or compiled
+            ``reward(h, population, shared, theta, out[S, A]) -> status``.
+        n_actions, horizon : int
+        prepare : njit or cfunc function, optional
+            ``prepare(h, population, shared, theta, aux) -> status``, once a step: what the population decides for
+            all rows, left in ``aux [aux_size]`` for `fill`. Without it `fill` sees no population.
+        shared : array, optional
+            Constants of all models, flattened.
+        aux_size : int
+        legal : [S, A] boolean, optional
+        population : "state" or "joint"
+            `population` is the density [S] or the joint ``mu(s) pi(a|s)`` flattened [S*A].
+
+        Raises
+        ------
+        TypeError
+            A function that does not compile with the signature above.
+        ValueError
+            Wrong shapes; later, a row that holds a negative number or NaN or does not sum to 1 within 1e-9, naming
+            model, step, state and action: every row is checked whenever densities are computed.
+        """
+        family = filler_family(
+            prepare=prepare, fill=fill, reward=reward, thetas=thetas, shared=shared, aux_size=aux_size,
+            initial=initial, n_actions=n_actions, horizon=horizon, legal=legal, population=population,
+        )  # fmt: skip
+        models = cls._of(family)
+        every = np.arange(len(family), dtype=np.int64)
+        uniform = models[0].uniform_policy()[None]
+        family.condition(every, uniform, np.zeros(len(family), dtype=np.int64))  # faults are met here, not later
+        return models
+
+    @property
+    def n_states(self) -> int:
+        """S."""
+        return self._family.n_states
+
+    @property
+    def n_actions(self) -> int:
+        """A."""
+        return self._family.n_actions
+
+    @property
+    def horizon(self) -> int:
+        """H."""
+        return self._family.horizon
+
+    @property
+    def initial(self) -> Floats:
+        """Start distribution mu1 [S], read-only."""
+        return self._family.initial
+
+    @property
+    def legal(self) -> NDArray[np.bool_]:
+        """Legal actions [S, A], read-only."""
+        return self._family.legal
+
+    def __len__(self) -> int:
+        return len(self._family)
+
+    def __getitem__(self, index: Any) -> Any:
+        """A `Game` for a whole number (negative ones count from the end), a class for a slice or a list of them."""
+        if isinstance(index, slice):
+            return self._of(self._family.subset(np.arange(len(self), dtype=np.int64)[index]))
+        if isinstance(index, (list, np.ndarray)):
+            return self._of(self._family.subset(member_indices("index", index, len(self))))
+        i = operator.index(index)
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"model {i} is out of range for a class of {len(self)} models")
+        return Game._of(self._family, i % len(self))
+
+    def __iter__(self) -> Iterator[Game]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__}: {len(self)} models, {self.n_states} states, {self.n_actions} actions, "
+            f"horizon {self.horizon}>"
+        )
+
+
+def member_indices(name: str, indices: Any, n: int) -> Integers:
+    """Distinct indices of models, checked; in the order given."""
+    array = np.atleast_1d(np.asarray(indices))
+    if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
+        raise ValueError(f"{name} must be a non-empty list of model indices, got {indices!r}")
+    wrong = (array < 0) | (array >= n)
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        raise IndexError(f"{name}[{i}] is {array[i]}: model indices run from 0 to {n - 1}")
+    if np.unique(array).size != array.size:
+        raise ValueError(f"{name} holds a model twice: {indices!r}")
+    return array.astype(np.int64)
+
+
+def _refuse_unlike_games(games: list[Game]) -> None:
+    first = games[0]
+    for i, game in enumerate(games[1:], start=1):
+        for what in ("n_states", "n_actions", "horizon", "population"):
+            a, b = getattr(first, what), getattr(game, what)
+            if a != b:
+                raise ValueError(
+                    f"games[{i}].{what} is {b}, but games[0].{what} is {a}: models differ in transition only"
+                )
+        for what in ("initial", "legal"):
+            if not np.array_equal(getattr(first, what), getattr(game, what)):
+                raise ValueError(f"games[{i}].{what} differs from games[0].{what}: models differ in transition only")
+        if game._family is not first._family:
+            _refuse_unlike_rewards(i, first, game)
+
+
+def _refuse_unlike_rewards(i: int, first: Game, game: Game) -> None:
+    uniform = first.uniform_policy()[0]
+    for density in (first.initial, np.full(first.n_states, 1.0 / first.n_states)):
+        seen = density[:, None] * uniform if first.population == "joint" else density
+        for h in range(first.horizon):
+            if not np.array_equal(first.reward(h, seen), game.reward(h, seen)):
+                raise ValueError(
+                    f"games[{i}] has other rewards than games[0] at step {h}: models differ in transition only"
+                )

@@ -1,0 +1,143 @@
+"""The one place that sets compiler options, and the types of the functions a family of models is made of.
+
+A *family* of models is three compiled functions over flat arrays (`fastmfg.games.family` explains them):
+
+    prepare(h, population, shared, theta, aux) -> status      once a step: what the population decides for all rows
+    fill(h, aux, shared, theta, lo, hi, out) -> status        rows of states lo..hi-1 into out[hi-lo, A, K]
+    reward(h, population, shared, theta, out) -> status       out[S, A]
+
+Kernels receive them as first-class functions under an explicit signature, so that one compiled kernel serves
+every family and is found in the disk cache by later processes. A kernel is compiled (or loaded) at its first
+call, never at import. Kernels release the interpreter lock: threads run them side by side.
+
+Environment: ``FASTMFG_CACHE=0`` turns the disk cache off.
+"""
+
+import os
+import threading
+from typing import NamedTuple
+
+import numpy as np
+from numba import cfunc, njit, types
+
+REORDER = {"reassoc", "nsz", "contract", "arcp"}
+"""Floating-point freedoms of every kernel: sums may be reordered; NaN and infinities keep their meaning."""
+
+f8, i8, b1 = types.float64, types.int64, types.boolean
+F1, F2, F3, F4 = f8[::1], f8[:, ::1], f8[:, :, ::1], f8[:, :, :, ::1]
+I1, I2, I3 = i8[::1], i8[:, ::1], i8[:, :, ::1]
+B2 = b1[:, ::1]
+
+PREPARE = types.FunctionType(i8(i8, F1, F1, F1, F1))
+FILL = types.FunctionType(i8(i8, F1, F1, F1, i8, i8, F3))
+REWARD = types.FunctionType(i8(i8, F1, F1, F1, F2))
+
+
+class Common(NamedTuple):
+    """What all models of a family share, as kernels see it."""
+
+    shared: np.ndarray  # [*]     constants of the family
+    initial: np.ndarray  # [S]    start distribution
+    legal: np.ndarray  # [S, A]   boolean
+
+
+COMMON = types.NamedTuple((F1, F1, B2), Common)
+
+TILE_BYTES = 1 << 15
+"""Rows are filled in tiles of about this size (but at least one state), so that they are used from cache."""
+
+
+def _cache_wanted():
+    return os.environ.get("FASTMFG_CACHE", "1") != "0"
+
+
+def _build(decorator, function):
+    """Apply a numba decorator with the disk cache, or without it where no folder can be written."""
+    if _cache_wanted():
+        try:
+            return decorator(cache=True)(function)
+        except (RuntimeError, OSError):  # numba: "no locator available", or the cache folder cannot be written
+            pass
+    return decorator(cache=False)(function)
+
+
+class _Lazy:
+    """Builds a compiled object at first use, once, whichever thread comes first."""
+
+    _lock = threading.RLock()
+
+    def __init__(self, function):
+        self.function = function
+        self.__name__ = function.__name__
+        self.__doc__ = function.__doc__
+        self._built = None
+
+    def _get(self):
+        if self._built is None:
+            with self._lock:
+                if self._built is None:
+                    self._built = self._make()
+        return self._built
+
+
+class Kernel(_Lazy):
+    """A compiled loop with one explicit signature."""
+
+    def __init__(self, function, signature):
+        super().__init__(function)
+        self.signature = signature
+
+    def _make(self):
+        def decorator(cache):
+            return njit(self.signature, cache=cache, nogil=True, fastmath=REORDER, error_model="numpy")
+
+        return _build(decorator, self.function)
+
+    def __call__(self, *args):
+        return (self._built or self._get())(*args)
+
+    @property
+    def dispatcher(self):
+        """The numba dispatcher, compiled."""
+        return self._get()
+
+
+def kernel(signature):
+    """Decorator: a kernel with this signature, compiled or loaded from the cache at its first call."""
+    return lambda function: Kernel(function, signature)
+
+
+def inline(function):
+    """Decorator: a helper compiled into the kernels that call it."""
+    return njit(fastmath=REORDER, error_model="numpy")(function)
+
+
+def inline_finite(function):
+    """Decorator: a helper whose numbers are never NaN, so that a maximum becomes vector code."""
+    return njit(fastmath=REORDER | {"nnan"}, error_model="numpy")(function)
+
+
+class Filler(_Lazy, types.WrapperAddressProtocol):
+    """A function of a family behind a C pointer: all fillers of one kind have the same numba type."""
+
+    def __init__(self, function, kind, cache=True):
+        _Lazy.__init__(self, function)
+        self._numba_type_ = kind
+        self._cache = cache
+
+    def _make(self):
+        def decorator(cache):
+            return cfunc(self._numba_type_.signature, cache=cache, fastmath=REORDER, error_model="numpy")
+
+        return _build(decorator, self.function) if self._cache else decorator(False)(self.function)
+
+    def __wrapper_address__(self):
+        return self._get().address
+
+    def signature(self):
+        return self._numba_type_.signature
+
+
+def filler(kind):
+    """Decorator: a built-in function of a family (``PREPARE``, ``FILL`` or ``REWARD``), compiled at first use."""
+    return lambda function: Filler(function, kind)

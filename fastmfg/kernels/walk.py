@@ -1,0 +1,34 @@
+"""Walk trajectories of a deviation in a conditional model, from given uniforms."""
+
+import numpy as np
+from numba import types
+
+from fastmfg.kernels.jit import COMMON, F1, F2, F3, FILL, I2, inline, kernel
+
+
+@inline
+def draw(p, u):
+    """The index where the running sum of `p` first exceeds `u`; never one of probability 0."""
+    total, last = 0.0, 0
+    for x in range(p.size):
+        if p[x] > 0.0:
+            total += p[x]
+            last = x
+            if u < total:
+                return x
+    return last
+
+
+@kernel(types.void(FILL, COMMON, F1, F2, F3, F2, I2, I2))
+def walk(fill, common, theta, aux, deviation, uniforms, states, actions):
+    """``uniforms [n, 2H+1]`` (start, then action and successor of each step) -> states [n, H+1], actions [n, H]."""
+    H, S, A = deviation.shape
+    tile = np.empty((1, A, S))
+    for i in range(states.shape[0]):
+        states[i, 0] = draw(common.initial, uniforms[i, 0])
+        for h in range(H):
+            s = states[i, h]
+            a = draw(deviation[h, s], uniforms[i, 2 * h + 1])
+            fill(h, aux[h], common.shared, theta, s, s + 1, tile)
+            actions[i, h] = a
+            states[i, h + 1] = draw(tile[0, a], uniforms[i, 2 * h + 2])

@@ -1,0 +1,57 @@
+"""The conditional model ``M|pi``: the single-agent problem left when the population is frozen at pi's density in M."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastmfg.games.checks import Floats, Integers, frozen, policy_array
+from fastmfg.games.family import Conditionals, Family
+from fastmfg.games.game import Game
+from fastmfg.kernels import density as density_kernels
+
+ONE = np.zeros(1, dtype=np.int64)
+"""The index of the only policy of a batch of one."""
+
+
+@dataclass(frozen=True)
+class ConditionalModel:
+    """``M|pi`` (Huang, He, Krause 2024, Section 2): transition ``P_h(.|s,a,mu_h)``, reward ``r_h(s,a,mu_h)``."""
+
+    game: Game
+    policy: Floats  # [H, S, A]
+    density: Floats  # [H, S]
+    reward: Floats  # [H, S, A]
+
+    @cached_property
+    def transition(self) -> Floats:
+        """Dense tables [H, S, A, S], built at first use, read-only."""
+        family, member = self.game._family, self.game._member
+        rows = [
+            family.transition_at(member, h, family.population(self.density[h], self.policy[h]))
+            for h in range(family.horizon)
+        ]
+        table: Floats = frozen(np.stack(rows))
+        return table
+
+
+def condition(game: Game, policy: ArrayLike) -> ConditionalModel:
+    """Freeze the population at the density of `policy` [H, S, A] in `game`."""
+    pi = policy_array("policy", policy, game.legal, game.horizon)
+    conditionals = condition_game(game, pi)
+    return ConditionalModel(game, frozen(pi), frozen(conditionals.density[0]), frozen(conditionals.reward[0]))
+
+
+def condition_game(game: Game, policy: Floats) -> Conditionals:
+    """Conditionals of one checked policy in one game."""
+    return game._family.condition(np.array([game._member], dtype=np.int64), policy[None], ONE)
+
+
+def occupancies(family: Family, members: Integers, aux: Floats, policies: Floats, policy_of: Integers) -> Floats:
+    """State distributions [n, H, S] of deviations in conditional models."""
+    density = np.empty((members.size, family.horizon, family.n_states))
+    density_kernels.occupy(family.fill, family.common, family.thetas, members, aux, policies, policy_of, density)
+    return density

@@ -1,0 +1,139 @@
+"""Values, best responses and NE gaps: one backward pass through a conditional model gives all three.
+
+``E_M(pi) = max_dev J_M(dev; pi) - J_M(pi; pi)``, the NE gap or exploitability (Huang, He, Krause 2024, Section 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastmfg.executors import blocks, map_tasks
+from fastmfg.games.checks import Floats, Integers, frozen, policy_array
+from fastmfg.games.family import Conditionals, Family
+from fastmfg.games.game import Game
+from fastmfg.games.model_class import ModelClass, member_indices
+from fastmfg.kernels import backup as backup_kernels
+from fastmfg.planning.condition import ONE, condition_game
+
+MODELS_A_TASK = 8
+"""Models one thread conditions and evaluates at a time: bounds the memory a pass takes."""
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values of n (model, policy) pairs in conditional models."""
+
+    q: Floats  # [n, H, S, A]   of the policy
+    greedy: Integers  # [n, H, S]   actions of the best response, the lowest index on a tie
+    value: Floats  # [n, 2, S]   V_1 of the policy and of the best response
+    initial: Floats  # [S]
+
+    @property
+    def policy_return(self) -> Floats:
+        """``J_M(pi)`` [n]."""
+        returns: Floats = self.value[:, 0] @ self.initial
+        return returns
+
+    @property
+    def best_return(self) -> Floats:
+        """``max_dev J_M(dev)`` [n]."""
+        returns: Floats = self.value[:, 1] @ self.initial
+        return returns
+
+    @property
+    def gap(self) -> Floats:
+        """What the best response gains [n]; never negative (rounding can leave -1e-16)."""
+        return np.maximum((self.value[:, 1] - self.value[:, 0]) @ self.initial, 0.0)
+
+
+@dataclass(frozen=True)
+class BestResponse:
+    """A best response in a conditional model."""
+
+    policy: Floats  # [H, S, A]   deterministic
+    value: float  # mu1 . V_1
+
+
+def back_up(
+    family: Family, members: Integers, aux: Floats, reward: Floats, policies: Floats, policy_of: Integers
+) -> Values:
+    """Values of policies, and of the best response, under any rewards [n, H, S, A] in conditional models."""
+    n, H, S, A = reward.shape
+    q, greedy, value = np.empty((n, H, S, A)), np.empty((n, H, S), dtype=np.int64), np.empty((n, 2, S))
+    backup_kernels.back_up(
+        family.fill, family.common, family.thetas, members, aux, reward, policies, policy_of, q, greedy, value
+    )
+    return Values(q, greedy, value, family.common.initial)
+
+
+def evaluate_pairs(
+    family: Family, members: Integers, policies: Floats, policy_of: Integers
+) -> tuple[Conditionals, Values]:
+    """Condition n (model, policy) pairs and back their values up."""
+    conditionals = family.condition(members, policies, policy_of)
+    return conditionals, back_up(family, members, conditionals.aux, conditionals.reward, policies, policy_of)
+
+
+def deterministic(actions: Integers, n_actions: int) -> Floats:
+    """The policy [H, S, A] that plays the given actions [H, S]."""
+    policy = np.zeros((*actions.shape, n_actions))
+    np.put_along_axis(policy, actions[..., None], 1.0, axis=-1)
+    return policy
+
+
+def evaluate(game: Game, policy: ArrayLike, deviation: ArrayLike | None = None) -> float:
+    """Return ``J_M(deviation; policy)`` of one agent who plays `deviation` while the crowd plays `policy` [H, S, A].
+
+    Without a deviation, the crowd's own return ``J_M(policy; policy)``.
+    """
+    pi = policy_array("policy", policy, game.legal, game.horizon)
+    dev = pi if deviation is None else policy_array("deviation", deviation, game.legal, game.horizon)
+    frozen_game = condition_game(game, pi)
+    members = np.array([game._member], dtype=np.int64)
+    values = back_up(game._family, members, frozen_game.aux, frozen_game.reward, dev[None], ONE)
+    return float(values.policy_return[0])
+
+
+def best_response(game: Game, policy: ArrayLike) -> BestResponse:
+    """The best response of one agent to a crowd that plays `policy` [H, S, A]; the lowest action on a tie."""
+    values = _values(game, policy)
+    return BestResponse(frozen(deterministic(values.greedy[0], game.n_actions)), float(values.best_return[0]))
+
+
+def ne_gap(game: Game, policy: ArrayLike) -> float:
+    """``E_M(policy)``: what one agent gains at most by leaving `policy` [H, S, A] when all others keep to it."""
+    return float(_values(game, policy).gap[0])
+
+
+def _values(game: Game, policy: ArrayLike) -> Values:
+    pi = policy_array("policy", policy, game.legal, game.horizon)
+    return evaluate_pairs(game._family, np.array([game._member], dtype=np.int64), pi[None], ONE)[1]
+
+
+def ne_gaps(models: ModelClass, policy: ArrayLike, members: Any = None) -> Floats:
+    """``E_M(policy)`` of every model M (or of `members`, in their order), [n]: the largest is the stopping bound."""
+    pi = policy_array("policy", policy, models.legal, models.horizon)
+    chosen = (
+        np.arange(len(models), dtype=np.int64) if members is None else member_indices("members", members, len(models))
+    )
+    return class_gaps(models._family, chosen, pi)
+
+
+def class_gaps(family: Family, members: Integers, policy: Floats) -> Floats:
+    """NE gaps [n] of one checked policy in many models, in parallel."""
+
+    def gaps(block: Integers) -> Floats:
+        return evaluate_pairs(family, block, policy[None], np.zeros(block.size, dtype=np.int64))[1].gap
+
+    return np.concatenate(list(map_blocks(gaps, family, members)))
+
+
+def map_blocks(function: Callable[[Integers], Any], family: Family, members: Integers) -> Any:
+    """``function`` of consecutive blocks of members, side by side where the family is compiled."""
+    tasks = [members[block.start : block.stop] for block in blocks(members.size, MODELS_A_TASK)]
+    return map_tasks(function, tasks, parallel=family.parallel)
