@@ -19,7 +19,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -338,8 +338,7 @@ def as_reward(reward: Any) -> Filler | StepFunction:
         return as_filler("reward", reward, REWARD)
     if not callable(reward):
         raise TypeError(f"reward must be a name or a function, got {reward!r}")
-    function: StepFunction = reward
-    return function
+    return cast(StepFunction, reward)
 
 
 def filler_family(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.games.checks import Floats, float_array, initial_density, refuse_non_distributions, whole
-from fastmfg.games.family import CallableFamily, Family, StepFunction, population_kind
+from fastmfg.games.family import CallableFamily, Family, StepFunction, called, population_kind
 
 
 class Game:

@@ -44,7 +44,7 @@ def exp_row(x, bits, out):
 
 @kernel(types.void(F3, F3, f8, B2, F3, F3))
 def mirror_step(y, q, step, legal, y_out, pi):
-    """``y_out = y + step * q``, each row shifted so that its largest legal entry is 0; ``pi`` its softmax; [H, S, A]."""
+    """``y_out = y + step * q``, each row shifted so that its largest legal entry is 0; ``pi``: its softmax."""
     H, S, A = y.shape
     bits = np.empty(A, np.int64)
     for h in range(H):

@@ -105,7 +105,8 @@ class FictitiousPlay:
         reached = occupancies(family, members, last.aux, last.best_response[None], ONE)[0]
         old, new = (1.0 - w) * last.density[..., None] * last.policy, w * reached[..., None] * last.best_response
         mass = (old + new).sum(axis=-1, keepdims=True)
-        return np.divide(old + new, mass, out=last.policy.copy(), where=mass > 0)
+        mixed: Floats = np.divide(old + new, mass, out=last.policy.copy(), where=mass > 0)
+        return mixed
 
 
 class MirrorDescent:
