@@ -43,7 +43,7 @@ from fastmfg.kernels.jit import FILL, PREPARE, REWARD, Common, Filler
 StepFunction = Callable[[int, Floats], Floats]
 """``f(h, population)``: rewards [S, A] or transitions [S, A, S] of step h = 0..H-1."""
 
-REWARDS = {"crowd-aversion": reward_kernels.crowd_aversion}
+REWARDS: dict[str, Filler] = {"crowd-aversion": reward_kernels.crowd_aversion}
 """Rewards known by name."""
 
 
