@@ -6,6 +6,7 @@ RL*, ICML 2024.
 
 from fastmfg.comparing import central_model, distance_matrix, neighbour_counts, neighbourhoods
 from fastmfg.games import Game, LinearClass, ModelClass, linear_class
+from fastmfg.learning import MeanFieldOracle, RealizabilityError, eliminate, learn
 from fastmfg.planning import best_response, condition, evaluate, ne_gap, ne_gaps, solve, solve_models
 
 __version__ = "0.1.0"
@@ -13,12 +14,16 @@ __version__ = "0.1.0"
 __all__ = [
     "Game",
     "LinearClass",
+    "MeanFieldOracle",
     "ModelClass",
+    "RealizabilityError",
     "best_response",
     "central_model",
     "condition",
     "distance_matrix",
+    "eliminate",
     "evaluate",
+    "learn",
     "linear_class",
     "ne_gap",
     "ne_gaps",

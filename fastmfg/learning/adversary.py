@@ -1,0 +1,151 @@
+"""Who chooses the deviation of a round of ModelElim (Huang, He, Krause 2024, Alg. 2 step 1), and when it is over.
+
+``max``: the deviation of the largest distance of all; ``first``: that of the first pair farther apart than the
+tolerance; ``nash``: the equilibrium, among the survivors', that sees the largest distance; ``information``: the
+deviation that discriminates most between all survivors, weighted by how likely they still are.
+
+Distances do not depend on data: each adversary computes what it needs once and then only shrinks the set of survivors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from fastmfg.comparing.distance import ConditionalClass, deviation_distances, directed_distances, pair_deviation
+from fastmfg.comparing.neighbourhood import find_neighbourhoods
+from fastmfg.executors import blocks, map_tasks
+from fastmfg.games.checks import Floats, Integers
+from fastmfg.kernels import information as information_kernels
+from fastmfg.planning.evaluate import deterministic
+
+STATES_A_TASK = 16
+"""States one thread backs information up for at a time."""
+
+TEMPER = 0.5
+"""Survivors are weighted by their likelihoods to this power: the last rivals must still count."""
+
+Equilibria = Callable[[Integers], Floats]
+"""``equilibria(members) -> [n, H, S, A]``: equilibrium policies of members of the class."""
+
+
+class Adversary(Protocol):
+    """Chooses deviations among the survivors, given by position in the conditional class."""
+
+    def converged(self, alive: Integers) -> bool:
+        """Whether no two survivors are farther apart than the tolerance, under any deviation."""
+        ...
+
+    def done(self, alive: Integers) -> bool:
+        """Whether the adversary has no deviation to offer (step 1 of Alg. 2 returns)."""
+        ...
+
+    def deviation(self, alive: Integers, log_likelihood: Floats) -> Floats:
+        """A deviation [H, S, A] that tells survivors apart; asked only while not done."""
+        ...
+
+
+class First:
+    """The first pair (k < j, j ascending) farther apart than the tolerance, j -> k before k -> j: the authors' code."""
+
+    def __init__(self, conditional: ConditionalClass, tolerance: float, equilibria: Equilibria) -> None:
+        self.conditional, self.tolerance = conditional, tolerance
+        self.near = find_neighbourhoods(conditional, tolerance).near
+
+    def converged(self, alive: Integers) -> bool:
+        return bool(self.near[np.ix_(alive, alive)].all())
+
+    def done(self, alive: Integers) -> bool:
+        return self.converged(alive)
+
+    def deviation(self, alive: Integers, log_likelihood: Floats) -> Floats:
+        far = np.tril(~self.near[np.ix_(alive, alive)])
+        row, col = np.unravel_index(int(np.argmax(far)), far.shape)
+        j, k = int(alive[row]), int(alive[col])
+        value, actions = pair_deviation(self.conditional, j, k)
+        if value <= self.tolerance:
+            actions = pair_deviation(self.conditional, k, j)[1]
+        return deterministic(actions, self.conditional.family.n_actions)
+
+
+class Max:
+    """The largest directed distance over all deviations and pairs: Alg. 2 as written."""
+
+    def __init__(self, conditional: ConditionalClass, tolerance: float, equilibria: Equilibria) -> None:
+        self.conditional, self.tolerance = conditional, tolerance
+        self.distances = directed_distances(conditional)
+
+    def converged(self, alive: Integers) -> bool:
+        return bool(self.distances[np.ix_(alive, alive)].max() <= self.tolerance)
+
+    def done(self, alive: Integers) -> bool:
+        return self.converged(alive)
+
+    def deviation(self, alive: Integers, log_likelihood: Floats) -> Floats:
+        among = self.distances[np.ix_(alive, alive)]
+        row, col = np.unravel_index(int(np.argmax(among)), among.shape)
+        actions = pair_deviation(self.conditional, int(alive[row]), int(alive[col]))[1]
+        return deterministic(actions, self.conditional.family.n_actions)
+
+
+class Nash:
+    """Deviations range over the survivors' equilibria only (Alg. 7): done does not mean converged."""
+
+    def __init__(self, conditional: ConditionalClass, tolerance: float, equilibria: Equilibria) -> None:
+        self.tolerance = tolerance
+        self.policies = equilibria(conditional.members)
+        self.distances = deviation_distances(conditional, self.policies)
+        self.near = find_neighbourhoods(conditional, tolerance).near
+
+    def converged(self, alive: Integers) -> bool:
+        return bool(self.near[np.ix_(alive, alive)].all())
+
+    def done(self, alive: Integers) -> bool:
+        return bool(self.distances[np.ix_(alive, alive, alive)].max() <= self.tolerance)
+
+    def deviation(self, alive: Integers, log_likelihood: Floats) -> Floats:
+        among = self.distances[np.ix_(alive, alive, alive)]
+        best = int(np.unravel_index(int(np.argmax(among)), among.shape)[0])
+        chosen: Floats = self.policies[alive[best]]
+        return chosen
+
+
+class Information(First):
+    """The deviation of the largest expected squared Hellinger distance over pairs of survivors."""
+
+    def deviation(self, alive: Integers, log_likelihood: Floats) -> Floats:
+        weights = np.exp(TEMPER * (log_likelihood - log_likelihood.max()))
+        actions = information_actions(self.conditional.restrict(alive), weights / weights.sum())
+        return deterministic(actions, self.conditional.family.n_actions)
+
+
+ADVERSARIES: dict[str, Callable[[ConditionalClass, float, Equilibria], Adversary]] = {
+    "max": Max,
+    "first": First,
+    "nash": Nash,
+    "information": Information,
+}
+
+
+def information_actions(conditional: ConditionalClass, weights: Floats) -> Integers:
+    """Actions [H, S] of the deviation that tells the weighted models apart best (weights [n] sum to one)."""
+    f = conditional.family
+    S, A, H = f.n_states, f.n_actions, f.horizon
+    actions = np.empty((H, S), dtype=np.int64)
+    future = np.zeros(S)
+    for h in range(H - 1, -1, -1):
+        q, value, greedy = np.empty((S, A)), np.empty(S), np.empty(S, dtype=np.int64)
+
+        def back_up(block: range, h: int = h, future: Floats = future, q: Floats = q, value: Floats = value,
+                    greedy: Integers = greedy) -> None:  # fmt: skip
+            information_kernels.back_up_information(
+                f.fill, f.common, f.thetas, conditional.members, conditional.aux, weights, h, block.start, block.stop,
+                future, q, value, greedy,
+            )  # fmt: skip
+
+        for _ in map_tasks(back_up, blocks(S, STATES_A_TASK)):
+            pass
+        actions[h], future = greedy, value
+    return actions

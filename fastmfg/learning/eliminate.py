@@ -1,0 +1,253 @@
+"""ModelElim: samples in, survivors out (Huang, He, Krause 2024, Alg. 2 and Thm 4.2), with two rules of evidence.
+
+``paper``: a round draws, for each step h, one trajectory of (pi, pi) and one of (dev, pi), and keeps the transition at
+step h of each; a model survives within ``log(H T n (k+1) / delta)`` of the best log-likelihood, k earlier calls.
+
+``anytime``: all H transitions of every trajectory count, over all rounds, calls and reference policies of a run; M is
+dropped as soon as ``max_N l(N) - l(M) > log(n / delta)``. For each M, ``exp(l(M) - l(M*))`` is a nonnegative
+supermartingale under M*, however policies are chosen from past data, so by Ville's inequality and a union bound the
+true model is ever dropped with probability at most delta.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastmfg.comparing.distance import ConditionalClass, condition_members
+from fastmfg.games.checks import Floats, Integers, choice, frozen, policy_array, real, whole
+from fastmfg.games.model_class import ModelClass, member_indices
+from fastmfg.learning.adversary import ADVERSARIES, Adversary
+from fastmfg.learning.likelihood import Transitions, all_transitions, log_likelihoods, transitions_at
+from fastmfg.learning.oracle import Oracle, checked_sample
+from fastmfg.planning.solve import solve_models
+
+EVIDENCE = ("anytime", "paper")
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """Outcome of one call of ModelElim; indices are those of the class passed in."""
+
+    survivors: Integers  # [k]
+    log_likelihood: Floats  # [M]   of dropped models: as it was when they were dropped
+    trajectories: int
+    rounds: int
+    converged: bool  # no two survivors are farther apart than the tolerance, under any deviation
+    eliminated_at: Integers  # [M]   trajectories of this call after which a model was dropped; -1: it was not
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run eliminates."""
+
+    tolerance: float
+    delta: float
+    max_rounds: int
+    adversary: str
+    evidence: str
+    n_models: int
+
+    def threshold(self, horizon: int, earlier_calls: int) -> float:
+        """The largest log-likelihood ratio to the best model that a survivor may have."""
+        if self.evidence == "anytime":
+            return math.log(self.n_models / self.delta)
+        return math.log(horizon * self.n_models * self.max_rounds * (earlier_calls + 1) / self.delta)
+
+
+Stop = Callable[[Integers], bool]
+"""``stop(survivors)``: whether a caller needs no more samples; survivors are indices of the class."""
+
+
+class _Run:
+    """The state of one call: who is alive, the log-likelihoods, what was drawn."""
+
+    def __init__(self, conditional: ConditionalClass, oracle: Oracle, log_likelihood: Floats, threshold: float) -> None:
+        self.conditional, self.oracle, self.threshold = conditional, oracle, threshold
+        self.members = conditional.members
+        self.alive = np.arange(self.members.size)  # positions in the conditional class
+        self.log_likelihood = log_likelihood.copy()  # [M]
+        self.eliminated_at = np.full(log_likelihood.size, -1, dtype=np.int64)
+        self.trajectories = 0
+        self._drop()  # evidence of earlier calls counts at once
+
+    @property
+    def survivors(self) -> Integers:
+        return self.members[self.alive]
+
+    def draw(self, deviation: Floats, n: int) -> tuple[Integers, Integers]:
+        f = self.conditional.family
+        reference = self.conditional.policy
+        sample = checked_sample(self.oracle, deviation, reference, n, f.common.initial, f.common.legal)
+        self.trajectories += n
+        return sample
+
+    def weigh(self, data: Transitions) -> None:
+        """Add the data to the survivors' log-likelihoods and drop those that fell behind."""
+        self.log_likelihood[self.survivors] += log_likelihoods(self.conditional, self.alive, data)
+        self._drop()
+
+    def _drop(self) -> None:
+        values = self.log_likelihood[self.survivors]
+        kept = values >= values.max() - self.threshold
+        self.eliminated_at[self.survivors[~kept]] = self.trajectories
+        self.alive = self.alive[kept]
+
+
+def _paper_round(run: _Run, deviation: Floats) -> None:
+    """Alg. 2, step 2: for each step one trajectory of (pi, pi) and one of (dev, pi), one transition of each."""
+    H = len(deviation)
+    steps = np.arange(H)
+    parts = [transitions_at(*run.draw(policy, H), steps) for policy in (run.conditional.policy, deviation)]
+    fields = zip(*((t.step, t.state, t.action, t.successor) for t in parts), strict=True)
+    run.weigh(Transitions(*(np.concatenate(field) for field in fields)))
+
+
+def _anytime_round(run: _Run, policies: list[Floats], enough: Stop) -> None:
+    """One trajectory of each policy, weighed one at a time: a round may end after any."""
+    for policy in policies:
+        before = run.alive.size
+        run.weigh(all_transitions(*run.draw(policy, 1)))
+        if run.alive.size < before and enough(run.survivors):
+            return
+
+
+def run_elimination(
+    conditional: ConditionalClass,
+    adversary: Adversary,
+    oracle: Oracle,
+    settings: Settings,
+    log_likelihood: Floats,
+    *,
+    earlier_calls: int = 0,
+    budget: float = math.inf,
+    stop: Stop = lambda survivors: False,
+) -> Elimination:
+    """Alg. 2 on checked input; ends early when `stop` says so or the budget of trajectories is spent."""
+    H = conditional.family.horizon
+    run = _Run(conditional, oracle, log_likelihood, settings.threshold(H, earlier_calls))
+    rounds = 0
+
+    def enough(survivors: Integers) -> bool:
+        return stop(survivors) or adversary.done(run.alive)
+
+    while rounds < settings.max_rounds and not enough(run.survivors):
+        left = budget - run.trajectories
+        if left < 1 or (settings.evidence == "paper" and left < 2 * H):
+            break
+        deviation = adversary.deviation(run.alive, run.log_likelihood[run.survivors])
+        if settings.evidence == "paper":
+            _paper_round(run, deviation)
+        else:
+            # what information chooses discriminates at least as well as the reference policy itself
+            pair = [conditional.policy, deviation]
+            policies = [deviation] * (2 * H) if settings.adversary == "information" else pair
+            _anytime_round(run, policies[: int(min(left, len(policies)))], enough)
+        rounds += 1
+    return Elimination(
+        run.survivors,
+        frozen(run.log_likelihood),
+        run.trajectories,
+        rounds,
+        adversary.converged(run.alive),
+        frozen(run.eliminated_at),
+    )
+
+
+def eliminate(
+    models: ModelClass,
+    oracle: Oracle,
+    policy: ArrayLike,
+    *,
+    tolerance: float,
+    delta: float,
+    max_rounds: int = 50,
+    adversary: str = "max",
+    evidence: str = "anytime",
+    candidates: Any = None,
+    log_likelihood: ArrayLike | None = None,
+    earlier_calls: int = 0,
+) -> Elimination:
+    """ModelElim (Alg. 2): sample under a reference policy and drop the models that the data speak against.
+
+    Parameters
+    ----------
+    models : ModelClass
+        n models, the true one among them (realizability).
+    oracle : Oracle
+    policy : [H, S, A]
+        The reference policy pi.
+    tolerance : float > 0
+        Stop when no two survivors are farther apart than this.
+    delta : float in (0, 1)
+        The true model is dropped with probability at most delta. With evidence "anytime" this covers a whole run
+        that passes `log_likelihood` on; with "paper" each call.
+    max_rounds : int
+        T.
+    adversary : "max", "first", "nash" or "information"
+        Who chooses the deviations (`fastmfg.learning.adversary`). "nash" solves the candidates' games first.
+    evidence : "anytime" or "paper"
+    candidates : indices, optional
+        Start from these models instead of all.
+    log_likelihood : [M], optional
+        What `Elimination.log_likelihood` of an earlier call left; zeros by default.
+    earlier_calls : int
+        k in the threshold of evidence "paper".
+
+    Raises
+    ------
+    RealizabilityError
+        An observed transition has probability 0 in every surviving model.
+    ValueError, TypeError, IndexError
+        Arguments out of range; an oracle that returns anything but trajectories of the game.
+
+    Notes
+    -----
+    Only when ``converged`` is true do survivors lie within the tolerance of the true model: draw no conclusion from
+    how many are left otherwise.
+    """
+    pi = policy_array("policy", policy, models.legal, models.horizon)
+    n = len(models)
+    settings = Settings(
+        real("tolerance", tolerance, 0.0),
+        real("delta", delta, 0.0, 1.0),
+        whole("max_rounds", max_rounds, 1),
+        choice("adversary", adversary, tuple(ADVERSARIES)),
+        choice("evidence", evidence, EVIDENCE),
+        n,
+    )
+    members = (
+        np.arange(n, dtype=np.int64) if candidates is None else np.sort(member_indices("candidates", candidates, n))
+    )
+    evidence_so_far = np.zeros(n) if log_likelihood is None else _log_likelihood(log_likelihood, n, members)
+    conditional = condition_members(models._family, pi, members)
+
+    def equilibria(chosen: Integers) -> Floats:
+        return np.stack([solution.policy for solution in solve_models(models, chosen, tol=settings.tolerance / 2)])
+
+    return run_elimination(
+        conditional,
+        ADVERSARIES[settings.adversary](conditional, settings.tolerance, equilibria),
+        oracle,
+        settings,
+        evidence_so_far,
+        earlier_calls=whole("earlier_calls", earlier_calls, 0),
+    )
+
+
+def _log_likelihood(values: ArrayLike, n: int, candidates: Integers) -> Floats:
+    array = np.array(values, dtype=np.float64)
+    if array.shape != (n,):
+        raise ValueError(f"log_likelihood must have shape [{n}], got {list(array.shape)}")
+    bad = np.isnan(array) | (array == np.inf)
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise ValueError(f"log_likelihood[{i}] is {array[i]}: must be a number or -inf")
+    if np.isneginf(array[candidates]).all():
+        raise ValueError("log_likelihood is -inf for every candidate: none is left")
+    return array

@@ -1,0 +1,334 @@
+"""The learning loop: choose a reference policy, eliminate, until some policy is surely an equilibrium.
+
+The heuristic strategy (Huang, He, Krause 2024, Alg. 7). Round: if some survivor's equilibrium scatters the survivors
+(no neighbourhood holds more than half of them), eliminate with it; else eliminate with the equilibrium of the model
+that is most crowded around itself.
+
+The stopping rule: the true model survives with probability 1 - delta, hence the largest NE gap of a policy over the
+survivors bounds its gap in the true model, for every policy at once. `learn` stops as soon as some equilibrium's bound
+is at most epsilon, and returns the policy of the smallest bound. Equilibria are solved on demand.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fastmfg.comparing.distance import condition_members
+from fastmfg.comparing.neighbourhood import Neighbourhoods, find_neighbourhoods
+from fastmfg.games.checks import Floats, Integers, choice, frozen, real, whole
+from fastmfg.games.game import Game
+from fastmfg.games.model_class import ModelClass
+from fastmfg.learning.adversary import ADVERSARIES
+from fastmfg.learning.eliminate import EVIDENCE, Elimination, Settings, run_elimination
+from fastmfg.learning.oracle import Oracle
+from fastmfg.planning.evaluate import class_gaps
+from fastmfg.planning.solve import Solution, solve
+
+STRATEGIES = ("heuristic",)
+"""What `learn` can follow."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of the loop."""
+
+    branch: str  # "scatter" or "crowd"
+    reference_model: int  # whose equilibrium the population played
+    neighbours: int  # the largest neighbourhood under it (scatter), or its model's own (crowd)
+    decided: dict[str, int]  # pairs decided by each stage of counting neighbours
+    survivors: int  # after the round
+    trajectories: int  # of this round
+    elimination_rounds: int
+    converged: bool  # no two survivors farther apart than the tolerance under the reference policy
+    ne_gap_bound: float  # smallest bound of a policy so far, over the survivors
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What `learn` found."""
+
+    policy: Floats  # [H, S, A]
+    ne_gap_bound: float  # largest NE gap of the policy over the survivors
+    certified: bool  # ne_gap_bound <= epsilon
+    survivors: Integers  # [k]   indices of the class
+    trajectories: int
+    rounds: tuple[Round, ...]
+    log_likelihood: Floats  # [M]
+    eliminated_at: Integers  # [M]   trajectories after which a model was dropped; -1: it survived
+    reference_policy: Floats | None  # [H, S, A]   of the last round; None when nothing was sampled
+    stopped: str  # why: "bound", "one model left", "out of rounds", "out of trajectories", "nothing left to try"
+
+
+@dataclass
+class _Candidate:
+    """An equilibrium, and its NE gaps in the models alive when it was evaluated (NaN in others)."""
+
+    policy: Floats
+    gaps: Floats  # [M]
+
+
+@dataclass
+class _State:
+    """A run in progress."""
+
+    models: ModelClass
+    oracle: Oracle
+    epsilon: float
+    radius: float
+    settings: Settings
+    budget: float
+    stream: np.random.Generator
+    alive: Integers
+    log_likelihood: Floats
+    eliminated_at: Integers
+    trajectories: int = 0
+    rounds: list[Round] = field(default_factory=list)
+    solutions: dict[int, Solution] = field(default_factory=dict)
+    candidates: dict[int, _Candidate] = field(default_factory=dict)
+    exhausted: set[int] = field(default_factory=set)  # references whose converged elimination removed nothing
+    reference: int | None = None
+    anchor: int | None = None
+
+    def equilibrium(self, member: int) -> Solution:
+        """The equilibrium of a member, solved at first demand; all but the first start from the first one's."""
+        if member not in self.solutions:
+            if self.anchor is None:
+                self.anchor = member
+            start = None if self.anchor == member else self.solutions[self.anchor].policy
+            game = Game._of(self.models._family, member)
+            self.solutions[member] = solve(game, tol=self.epsilon / 2, initial_policy=start)
+        return self.solutions[member]
+
+    def equilibria(self, members: Integers) -> Floats:
+        return np.stack([self.equilibrium(int(m)).policy for m in members])
+
+    def candidate(self, member: int) -> _Candidate:
+        """A member's equilibrium with its gaps in all survivors."""
+        if member not in self.candidates:
+            policy = self.equilibrium(member).policy
+            gaps = np.full(len(self.models), np.nan)
+            gaps[self.alive] = class_gaps(self.models._family, self.alive, np.array(policy))
+            self.candidates[member] = _Candidate(policy, gaps)
+        return self.candidates[member]
+
+    def best(self) -> tuple[float, int]:
+        """The smallest bound over the survivors, and whose equilibrium has it; the first evaluated wins a tie."""
+        bounds = [(float(c.gaps[self.alive].max()), m) for m, c in self.candidates.items()]
+        return min(bounds, key=lambda pair: pair[0], default=(math.inf, -1))
+
+    def order(self) -> list[int]:
+        """Survivors in the order their equilibria are tried: likeliest first, or at random under the paper's rule."""
+        if self.settings.evidence == "paper":
+            return [int(m) for m in self.stream.permutation(self.alive)]
+        return [int(m) for m in self.alive[np.argsort(-self.log_likelihood[self.alive], kind="stable")]]
+
+
+def learn(
+    models: ModelClass,
+    oracle: Oracle,
+    *,
+    epsilon: float,
+    delta: float,
+    strategy: str = "heuristic",
+    adversary: str = "information",
+    evidence: str = "anytime",
+    tolerance: float | None = None,
+    radius: float | None = None,
+    max_rounds: int = 50,
+    max_trajectories: int | None = None,
+    seed: int = 0,
+    on_round: Callable[[Round], Any] | None = None,
+) -> Learned:
+    """Learn an epsilon-NE of an unknown game from trajectories (Alg. 7 with the stopping rule above).
+
+    Parameters
+    ----------
+    models : ModelClass
+        Candidate models; the true one is among them. One model: its equilibrium is returned, nothing is sampled.
+    oracle : Oracle
+        Samples the true game.
+    epsilon : float > 0
+        Wanted bound on the NE gap, in units of reward.
+    delta : float in (0, 1)
+        Allowed probability that the true model is lost, and with it the bound (see `eliminate`).
+    strategy : str
+        One of `STRATEGIES`.
+    adversary, evidence : str
+        See `eliminate`. The authors' rule is ``adversary="first", evidence="paper"``.
+    tolerance, radius : float, optional
+        Tolerance of ModelElim (epsilon) and radius of neighbourhoods (epsilon / 10).
+    max_rounds : int
+        T, rounds of a call of ModelElim; also the most calls of it.
+    max_trajectories : int, optional
+        Stop before drawing more than this.
+    seed : int
+        Of the random choice of reference policies that the paper's rule of evidence makes; nothing else is random.
+    on_round : callable, optional
+        Called with each finished `Round`.
+
+    Returns
+    -------
+    Learned
+        Out of trajectories or rounds: the best policy so far with its bound, ``certified`` False. The bound holds
+        with probability 1 - delta; it is the largest gap over the survivors, not an estimate.
+
+    Raises
+    ------
+    RealizabilityError
+        Every surviving model gives an observed transition probability 0.
+    """
+    state = _start(
+        models,
+        oracle,
+        epsilon,
+        delta,
+        strategy,
+        adversary,
+        evidence,
+        tolerance,
+        radius,
+        max_rounds,
+        max_trajectories,
+        seed,
+    )
+    while (reason := _finished(state)) is None:
+        started = time.perf_counter()
+        branch, reference, hoods, size = _choose(state)
+        candidate = state.candidate(reference)
+        if state.best()[0] <= state.epsilon:
+            continue
+        outcome = _eliminate(state, reference, candidate)
+        state.rounds.append(
+            Round(
+                branch, reference, size, hoods.decided, outcome.survivors.size, outcome.trajectories, outcome.rounds,
+                outcome.converged, state.best()[0], time.perf_counter() - started,
+            )
+        )  # fmt: skip
+        if on_round is not None:
+            on_round(state.rounds[-1])
+    return _result(state, reason)
+
+
+def _start(
+    models: ModelClass, oracle: Oracle, epsilon: float, delta: float, strategy: str, adversary: str, evidence: str,
+    tolerance: float | None, radius: float | None, max_rounds: int, max_trajectories: int | None, seed: int,
+) -> _State:  # fmt: skip
+    """Check the arguments and begin."""
+    if not isinstance(models, ModelClass):
+        raise TypeError(f"models must be a ModelClass, got {type(models).__name__}")
+    if not callable(getattr(oracle, "sample", None)):
+        raise TypeError(f"oracle must have a method sample(deviation, reference, n), got {type(oracle).__name__}")
+    eps = real("epsilon", epsilon, 0.0)
+    choice("strategy", strategy, STRATEGIES)
+    n = len(models)
+    settings = Settings(
+        eps if tolerance is None else real("tolerance", tolerance, 0.0),
+        real("delta", delta, 0.0, 1.0),
+        whole("max_rounds", max_rounds, 1),
+        choice("adversary", adversary, tuple(ADVERSARIES)),
+        choice("evidence", evidence, EVIDENCE),
+        n,
+    )
+    return _State(
+        models=models,
+        oracle=oracle,
+        epsilon=eps,
+        radius=eps / 10 if radius is None else real("radius", radius, 0.0, include_low=True),
+        settings=settings,
+        budget=math.inf if max_trajectories is None else whole("max_trajectories", max_trajectories, 0),
+        stream=np.random.default_rng(np.random.SeedSequence(whole("seed", seed, 0))),
+        alive=np.arange(n, dtype=np.int64),
+        log_likelihood=np.zeros(n),
+        eliminated_at=np.full(n, -1, dtype=np.int64),
+    )
+
+
+def _finished(state: _State) -> str | None:
+    """Why the loop is over, or None; leaves at least one candidate behind when it is."""
+    if state.alive.size == 1:
+        state.candidate(int(state.alive[0]))
+        return "bound" if state.best()[0] <= state.epsilon else "one model left"
+    if state.best()[0] <= state.epsilon:
+        return "bound"
+    reason = None
+    if len(state.rounds) >= state.settings.max_rounds:
+        reason = "out of rounds"
+    elif state.budget - state.trajectories < _least_draw(state):
+        reason = "out of trajectories"
+    elif all(int(m) in state.exhausted for m in state.alive):
+        reason = "nothing left to try"
+    if reason is not None:
+        likeliest = int(state.alive[np.argmax(state.log_likelihood[state.alive])])
+        state.candidate(likeliest)
+    return reason
+
+
+def _least_draw(state: _State) -> int:
+    return 2 * state.models.horizon if state.settings.evidence == "paper" else 1
+
+
+def _choose(state: _State) -> tuple[str, int, Neighbourhoods, int]:
+    """Alg. 7: branch, model of the reference policy, neighbourhoods under it, and the size that decided."""
+    half = state.alive.size / 2
+    best: tuple[int, int, Neighbourhoods] | None = None
+    for member in state.order():
+        if member in state.exhausted:
+            continue
+        policy = np.array(state.equilibrium(member).policy)
+        hoods = find_neighbourhoods(condition_members(state.models._family, policy, state.alive), state.radius)
+        largest = int(hoods.counts.max())
+        if largest <= half:
+            return "scatter", member, hoods, largest
+        own = int(hoods.counts[np.searchsorted(state.alive, member)])
+        if best is None or own > best[0] or (own == best[0] and member < best[1]):
+            best = (own, member, hoods)
+    assert best is not None  # the loop ends before every survivor is exhausted
+    return "crowd", best[1], best[2], best[0]
+
+
+def _eliminate(state: _State, reference: int, candidate: _Candidate) -> Elimination:
+    """One call of ModelElim with the reference model's equilibrium; ends early once the bound is met."""
+    conditional = condition_members(state.models._family, np.array(candidate.policy), state.alive)
+    adversary = ADVERSARIES[state.settings.adversary](conditional, state.settings.tolerance, state.equilibria)
+
+    def stop(survivors: Integers) -> bool:
+        return survivors.size == 1 or bool(candidate.gaps[survivors].max() <= state.epsilon)
+
+    outcome = run_elimination(
+        conditional, adversary, state.oracle, state.settings, state.log_likelihood,
+        earlier_calls=len(state.rounds), budget=state.budget - state.trajectories, stop=stop,
+    )  # fmt: skip
+    dropped = outcome.eliminated_at >= 0
+    state.eliminated_at[dropped] = state.trajectories + outcome.eliminated_at[dropped]
+    if dropped.any():
+        state.exhausted.clear()
+    elif outcome.converged or outcome.rounds == 0:
+        state.exhausted.add(reference)
+    state.alive, state.log_likelihood = outcome.survivors, np.array(outcome.log_likelihood)
+    state.trajectories += outcome.trajectories
+    state.reference = reference
+    return outcome
+
+
+def _result(state: _State, reason: str) -> Learned:
+    bound, member = state.best()
+    reference = None if state.reference is None else state.solutions[state.reference].policy
+    return Learned(
+        policy=state.candidates[member].policy,
+        ne_gap_bound=bound,
+        certified=bound <= state.epsilon,
+        survivors=frozen(state.alive),
+        trajectories=state.trajectories,
+        rounds=tuple(state.rounds),
+        log_likelihood=frozen(state.log_likelihood),
+        eliminated_at=frozen(state.eliminated_at),
+        reference_policy=reference,
+        stopped=reason,
+    )

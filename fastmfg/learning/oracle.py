@@ -1,0 +1,93 @@
+"""What the learner may sample: trajectories of one deviating agent in ``M*|pi`` (Huang, He, Krause 2024, Def. 2.1)."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastmfg.games.checks import Floats, Integers, first_index, policy_array, whole
+from fastmfg.games.game import Game
+from fastmfg.kernels import walk as walk_kernels
+from fastmfg.planning.condition import condition_game
+
+
+class Oracle(Protocol):
+    """Anything that samples trajectories of a deviation while the population plays a reference policy."""
+
+    def sample(self, deviation: Floats, reference: Floats, n: int) -> tuple[Any, Any]:
+        """n trajectories under policies [H, S, A]: states int64 [n, H+1] and actions int64 [n, H]."""
+        ...
+
+
+class MeanFieldOracle:
+    """Samples a known game as if it were unknown: the population is infinite and sits at the reference's density.
+
+    Trajectory number i depends on the seed, on i and on the two policies alone, not on how many are drawn at a time.
+    """
+
+    def __init__(self, game: Game, seed: int = 0) -> None:
+        if not isinstance(game, Game):
+            raise TypeError(f"game must be a Game, got {type(game).__name__}")
+        self.game = game
+        self.seed = whole("seed", seed, 0)
+        self.trajectories = 0
+        self._reference: Floats | None = None
+        self._aux: Floats | None = None
+
+    def sample(self, deviation: ArrayLike, reference: ArrayLike, n: int) -> tuple[Integers, Integers]:
+        """n trajectories of `deviation` [H, S, A] in the game conditioned on `reference` [H, S, A]."""
+        game, count = self.game, whole("n", n, 1)
+        dev = policy_array("deviation", deviation, game.legal, game.horizon)
+        aux = self._condition(policy_array("reference", reference, game.legal, game.horizon))
+        H = game.horizon
+        uniforms = np.empty((count, 2 * H + 1))
+        for i in range(count):
+            key = np.random.SeedSequence(self.seed, spawn_key=(self.trajectories + i,))
+            uniforms[i] = np.random.default_rng(key).random(2 * H + 1)
+        self.trajectories += count
+        states, actions = np.empty((count, H + 1), dtype=np.int64), np.empty((count, H), dtype=np.int64)
+        family = game._family
+        walk_kernels.walk(family.fill, family.common, family.thetas[game._member], aux, dev, uniforms, states, actions)
+        return states, actions
+
+    def _condition(self, reference: Floats) -> Floats:
+        """`aux` of the conditional model, kept until another reference policy is asked for."""
+        if self._aux is None or self._reference is None or not np.array_equal(reference, self._reference):
+            self._reference, self._aux = reference, condition_game(self.game, reference).aux[0]
+        return self._aux
+
+
+def checked_sample(
+    oracle: Oracle, deviation: Floats, reference: Floats, n: int, initial: Floats, legal: NDArray[np.bool_]
+) -> tuple[Integers, Integers]:
+    """Trajectories from an oracle, refused when they are not trajectories of the game."""
+    H, (S, A) = len(deviation), legal.shape
+    answer = oracle.sample(deviation.copy(), reference.copy(), n)
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        raise TypeError(f"oracle.sample must return (states, actions), got {type(answer).__name__}")
+    states = _indices("states", answer[0], (n, H + 1), S)
+    actions = _indices("actions", answer[1], (n, H), A)
+    impossible = initial[states[:, 0]] == 0
+    if impossible.any():
+        i = int(np.argmax(impossible))
+        raise ValueError(f"oracle.sample: states[{i}, 0] is {states[i, 0]}, where no agent starts (initial is 0 there)")
+    illegal = ~legal[states[:, :-1], actions]
+    if illegal.any():
+        i, h = first_index(illegal)
+        raise ValueError(f"oracle.sample: actions[{i}, {h}] is {actions[i, h]}, illegal in state {states[i, h]}")
+    return states, actions
+
+
+def _indices(name: str, values: Any, shape: tuple[int, int], bound: int) -> Integers:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"oracle.sample: {name} must be whole numbers, got dtype {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"oracle.sample: {name} must have shape {list(shape)}, got {list(array.shape)}")
+    wrong = (array < 0) | (array >= bound)
+    if wrong.any():
+        index = first_index(wrong)
+        raise ValueError(f"oracle.sample: {name}{list(index)} is {array[index]}: must lie in 0..{bound - 1}")
+    return array.astype(np.int64)
