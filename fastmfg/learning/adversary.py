@@ -27,6 +27,9 @@ STATES_A_TASK = 16
 TEMPER = 0.5
 """Survivors are weighted by their likelihoods to this power: the last rivals must still count."""
 
+STALE = 0.1
+"""A deviation is used again until the weights have moved by this much in total variation."""
+
 Equilibria = Callable[[Integers], Floats]
 """``equilibria(members) -> [n, H, S, A]``: equilibrium policies of members of the class."""
 
@@ -115,10 +118,17 @@ class Nash:
 class Information(First):
     """The deviation of the largest expected squared Hellinger distance over pairs of survivors."""
 
+    weights: Floats | None = None  # [n]   those of the last deviation
+    last: Floats
+
     def deviation(self, alive: Integers, log_likelihood: Floats) -> Floats:
-        weights = np.exp(TEMPER * (log_likelihood - log_likelihood.max()))
-        actions = information_actions(self.conditional.restrict(alive), weights / weights.sum())
-        return deterministic(actions, self.conditional.family.n_actions)
+        tempered = np.exp(TEMPER * (log_likelihood - log_likelihood.max()))
+        weights = np.zeros(self.conditional.members.size)
+        weights[alive] = tempered / tempered.sum()
+        if self.weights is None or np.abs(weights - self.weights).sum() / 2 >= STALE:
+            actions = information_actions(self.conditional.restrict(alive), weights[alive])
+            self.weights, self.last = weights, deterministic(actions, self.conditional.family.n_actions)
+        return self.last
 
 
 ADVERSARIES: dict[str, Callable[[ConditionalClass, float, Equilibria], Adversary]] = {
