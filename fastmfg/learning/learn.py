@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,9 @@ from fastmfg.planning.solve import Solution, solve
 
 STRATEGIES = ("heuristic",)
 """What `learn` can follow."""
+
+STREAM = (3,)
+"""First key of the random stream drawn here: one seed may serve a class, an oracle and a run."""
 
 
 @dataclass(frozen=True)
@@ -88,20 +91,18 @@ class _State:
     alive: Integers
     log_likelihood: Floats
     eliminated_at: Integers
+    identify: bool = False
     trajectories: int = 0
     rounds: list[Round] = field(default_factory=list)
     solutions: dict[int, Solution] = field(default_factory=dict)
     candidates: dict[int, _Candidate] = field(default_factory=dict)
     exhausted: set[int] = field(default_factory=set)  # references whose converged elimination removed nothing
     reference: int | None = None
-    anchor: int | None = None
 
     def equilibrium(self, member: int) -> Solution:
-        """The equilibrium of a member, solved at first demand; all but the first start from the first one's."""
+        """The equilibrium of a member, solved at first demand; all others start from the first one's."""
         if member not in self.solutions:
-            if self.anchor is None:
-                self.anchor = member
-            start = None if self.anchor == member else self.solutions[self.anchor].policy
+            start = next(iter(self.solutions.values())).policy if self.solutions else None
             game = Game._of(self.models._family, member)
             self.solutions[member] = solve(game, tol=self.epsilon / 2, initial_policy=start)
         return self.solutions[member]
@@ -122,6 +123,10 @@ class _State:
         """The smallest bound over the survivors, and whose equilibrium has it; the first evaluated wins a tie."""
         bounds = [(float(c.gaps[self.alive].max()), m) for m, c in self.candidates.items()]
         return min(bounds, key=lambda pair: pair[0], default=(math.inf, -1))
+
+    def enough(self) -> bool:
+        """Whether some policy's bound is met, and that is all that is wanted."""
+        return not self.identify and self.best()[0] <= self.epsilon
 
     def order(self) -> list[int]:
         """Survivors in the order their equilibria are tried: likeliest first, or at random under the paper's rule."""
@@ -144,6 +149,8 @@ def learn(
     max_rounds: int = 50,
     max_trajectories: int | None = None,
     seed: int = 0,
+    identify: bool = False,
+    equilibria: Mapping[int, Solution] | None = None,
     on_round: Callable[[Round], Any] | None = None,
 ) -> Learned:
     """Learn an epsilon-NE of an unknown game from trajectories (Alg. 7 with the stopping rule above).
@@ -170,6 +177,10 @@ def learn(
         Stop before drawing more than this.
     seed : int
         Of the random choice of reference policies that the paper's rule of evidence makes; nothing else is random.
+    identify : bool
+        Go on until one model is left, whatever the bound.
+    equilibria : mapping from model index to Solution, optional
+        Equilibria already known (`solve_models`); others are solved on demand, to epsilon / 2.
     on_round : callable, optional
         Called with each finished `Round`.
 
@@ -198,11 +209,13 @@ def learn(
         max_trajectories,
         seed,
     )
+    state.identify = identify
+    state.solutions.update({} if equilibria is None else equilibria)
     while (reason := _finished(state)) is None:
         started = time.perf_counter()
         branch, reference, hoods, size = _choose(state)
         candidate = state.candidate(reference)
-        if state.best()[0] <= state.epsilon:
+        if state.enough():
             continue
         outcome = _eliminate(state, reference, candidate)
         state.rounds.append(
@@ -243,7 +256,7 @@ def _start(
         radius=eps / 10 if radius is None else real("radius", radius, 0.0, include_low=True),
         settings=settings,
         budget=math.inf if max_trajectories is None else whole("max_trajectories", max_trajectories, 0),
-        stream=np.random.default_rng(np.random.SeedSequence(whole("seed", seed, 0))),
+        stream=np.random.default_rng(np.random.SeedSequence(whole("seed", seed, 0), spawn_key=STREAM)),
         alive=np.arange(n, dtype=np.int64),
         log_likelihood=np.zeros(n),
         eliminated_at=np.full(n, -1, dtype=np.int64),
@@ -255,7 +268,7 @@ def _finished(state: _State) -> str | None:
     if state.alive.size == 1:
         state.candidate(int(state.alive[0]))
         return "bound" if state.best()[0] <= state.epsilon else "one model left"
-    if state.best()[0] <= state.epsilon:
+    if state.enough():
         return "bound"
     reason = None
     if len(state.rounds) >= state.settings.max_rounds:
@@ -299,7 +312,8 @@ def _eliminate(state: _State, reference: int, candidate: _Candidate) -> Eliminat
     adversary = ADVERSARIES[state.settings.adversary](conditional, state.settings.tolerance, state.equilibria)
 
     def stop(survivors: Integers) -> bool:
-        return survivors.size == 1 or bool(candidate.gaps[survivors].max() <= state.epsilon)
+        met = bool(candidate.gaps[survivors].max() <= state.epsilon)
+        return survivors.size == 1 or (met and not state.identify)
 
     outcome = run_elimination(
         conditional, adversary, state.oracle, state.settings, state.log_likelihood,

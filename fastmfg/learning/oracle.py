@@ -12,6 +12,9 @@ from fastmfg.games.game import Game
 from fastmfg.kernels import walk as walk_kernels
 from fastmfg.planning.condition import condition_game
 
+STREAM = (2,)
+"""First key of the random streams drawn here: the same seed may serve a class and an oracle."""
+
 
 class Oracle(Protocol):
     """Anything that samples trajectories of a deviation while the population plays a reference policy."""
@@ -44,7 +47,7 @@ class MeanFieldOracle:
         H = game.horizon
         uniforms = np.empty((count, 2 * H + 1))
         for i in range(count):
-            key = np.random.SeedSequence(self.seed, spawn_key=(self.trajectories + i,))
+            key = np.random.SeedSequence(self.seed, spawn_key=(*STREAM, self.trajectories + i))
             uniforms[i] = np.random.default_rng(key).random(2 * H + 1)
         self.trajectories += count
         states, actions = np.empty((count, H + 1), dtype=np.int64), np.empty((count, H), dtype=np.int64)

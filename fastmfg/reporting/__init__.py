@@ -1,0 +1,1 @@
+"""Runs that people look at: experiments, their folders, progress, summaries and pictures."""
