@@ -137,6 +137,7 @@ def fresh_folder(seed: int) -> Path:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     arguments = parser().parse_args(argv)
+    folder: Path | None = None
     try:
         options = options_of(arguments)
         as_json = bool(options.pop("json", False))
@@ -151,7 +152,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"fastmfg {arguments.command}: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print(f"fastmfg {arguments.command}: interrupted; what was finished is in {folder}", file=sys.stderr)
+        print(
+            f"fastmfg {arguments.command}: interrupted; what was finished is in {folder or 'no folder'}",
+            file=sys.stderr,
+        )
         return INTERRUPTED
     print(json.dumps(content | {"out": str(folder)}, default=str) if as_json else text)
     return 0

@@ -35,7 +35,7 @@ class Elimination:
     """Outcome of one call of ModelElim; indices are those of the class passed in."""
 
     survivors: Integers  # [k]
-    log_likelihood: Floats  # [M]   of dropped models: as it was when they were dropped
+    log_likelihood: Floats  # [M]   -inf for all but the survivors: who is out stays out
     trajectories: int
     rounds: int
     converged: bool  # no two survivors are farther apart than the tolerance, under any deviation
@@ -71,7 +71,8 @@ class _Run:
         self.conditional, self.oracle, self.threshold = conditional, oracle, threshold
         self.members = conditional.members
         self.alive = np.arange(self.members.size)  # positions in the conditional class
-        self.log_likelihood = log_likelihood.copy()  # [M]
+        self.log_likelihood = np.full(log_likelihood.size, -np.inf)  # [M]
+        self.log_likelihood[self.members] = log_likelihood[self.members]
         self.eliminated_at = np.full(log_likelihood.size, -1, dtype=np.int64)
         self.trajectories = 0
         self._drop()  # evidence of earlier calls counts at once
@@ -96,6 +97,7 @@ class _Run:
         values = self.log_likelihood[self.survivors]
         kept = values >= values.max() - self.threshold
         self.eliminated_at[self.survivors[~kept]] = self.trajectories
+        self.log_likelihood[self.survivors[~kept]] = -np.inf
         self.alive = self.alive[kept]
 
 
@@ -195,7 +197,7 @@ def eliminate(
     candidates : indices, optional
         Start from these models instead of all.
     log_likelihood : [M], optional
-        What `Elimination.log_likelihood` of an earlier call left; zeros by default.
+        What an earlier call left in `Elimination.log_likelihood`; zeros by default. -inf: out.
     earlier_calls : int
         k in the threshold of evidence "paper".
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ class Learned:
     survivors: Integers  # [k]   indices of the class
     trajectories: int
     rounds: tuple[Round, ...]
-    log_likelihood: Floats  # [M]
+    log_likelihood: Floats  # [M]   -inf for all but the survivors
     eliminated_at: Integers  # [M]   trajectories after which a model was dropped; -1: it survived
     reference_policy: Floats | None  # [H, S, A]   of the last round; None when nothing was sampled
     stopped: str  # why: "bound", "one model left", "out of rounds", "out of trajectories", "nothing left to try"
@@ -77,34 +77,67 @@ class _Candidate:
     gaps: Floats  # [M]
 
 
-@dataclass
+@dataclass(frozen=True)
+class Plan:
+    """The arguments of `learn`, checked."""
+
+    epsilon: float
+    radius: float
+    budget: float
+    seed: int
+    identify: bool
+    elimination: Settings
+
+    @staticmethod
+    def of(
+        n_models: int, *, epsilon: float, delta: float, strategy: str, adversary: str, evidence: str,
+        tolerance: float | None, radius: float | None, max_rounds: int, max_trajectories: int | None, seed: int,
+        identify: bool = False,
+    ) -> Plan:  # fmt: skip
+        """Raises ValueError or TypeError, naming the argument and its value."""
+        eps = real("epsilon", epsilon, 0.0)
+        choice("strategy", strategy, STRATEGIES)
+        elimination = Settings(
+            tolerance=eps if tolerance is None else real("tolerance", tolerance, 0.0),
+            delta=real("delta", delta, 0.0, 1.0),
+            max_rounds=whole("max_rounds", max_rounds, 1),
+            adversary=choice("adversary", adversary, tuple(ADVERSARIES)),
+            evidence=choice("evidence", evidence, EVIDENCE),
+            n_models=n_models,
+        )
+        return Plan(
+            epsilon=eps,
+            radius=eps / 10 if radius is None else real("radius", radius, 0.0, include_low=True),
+            budget=math.inf if max_trajectories is None else whole("max_trajectories", max_trajectories, 0),
+            seed=whole("seed", seed, 0),
+            identify=identify,
+            elimination=elimination,
+        )
+
+
 class _State:
     """A run in progress."""
 
-    models: ModelClass
-    oracle: Oracle
-    epsilon: float
-    radius: float
-    settings: Settings
-    budget: float
-    stream: np.random.Generator
-    alive: Integers
-    log_likelihood: Floats
-    eliminated_at: Integers
-    identify: bool = False
-    trajectories: int = 0
-    rounds: list[Round] = field(default_factory=list)
-    solutions: dict[int, Solution] = field(default_factory=dict)
-    candidates: dict[int, _Candidate] = field(default_factory=dict)
-    exhausted: set[int] = field(default_factory=set)  # references whose converged elimination removed nothing
-    reference: int | None = None
+    def __init__(self, models: ModelClass, oracle: Oracle, plan: Plan, solutions: dict[int, Solution]) -> None:
+        n = len(models)
+        self.models, self.oracle, self.plan = models, oracle, plan
+        self.stream = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=STREAM))
+        self.alive = np.arange(n, dtype=np.int64)
+        self.log_likelihood = np.zeros(n)
+        self.eliminated_at = np.full(n, -1, dtype=np.int64)
+        self.trajectories = 0
+        self.rounds: list[Round] = []
+        self.solutions = solutions
+        self.candidates: dict[int, _Candidate] = {}
+        self.exhausted: set[int] = set()  # references whose converged elimination removed nothing
+        self.reference: int | None = None
 
     def equilibrium(self, member: int) -> Solution:
         """The equilibrium of a member, solved at first demand; all others start from the first one's."""
         if member not in self.solutions:
             start = next(iter(self.solutions.values())).policy if self.solutions else None
             game = Game._of(self.models._family, member)
-            self.solutions[member] = solve(game, tol=self.epsilon / 2, initial_policy=start)
+            self.solutions[member] = solve(game, tol=self.plan.epsilon / 2, initial_policy=start)
         return self.solutions[member]
 
     def equilibria(self, members: Integers) -> Floats:
@@ -126,11 +159,11 @@ class _State:
 
     def enough(self) -> bool:
         """Whether some policy's bound is met, and that is all that is wanted."""
-        return not self.identify and self.best()[0] <= self.epsilon
+        return not self.plan.identify and self.best()[0] <= self.plan.epsilon
 
     def order(self) -> list[int]:
         """Survivors in the order their equilibria are tried: likeliest first, or at random under the paper's rule."""
-        if self.settings.evidence == "paper":
+        if self.plan.elimination.evidence == "paper":
             return [int(m) for m in self.stream.permutation(self.alive)]
         return [int(m) for m in self.alive[np.argsort(-self.log_likelihood[self.alive], kind="stable")]]
 
@@ -195,29 +228,24 @@ def learn(
     RealizabilityError
         Every surviving model gives an observed transition probability 0.
     """
-    state = _start(
-        models,
-        oracle,
-        epsilon,
-        delta,
-        strategy,
-        adversary,
-        evidence,
-        tolerance,
-        radius,
-        max_rounds,
-        max_trajectories,
-        seed,
-    )
-    state.identify = identify
-    state.solutions.update({} if equilibria is None else equilibria)
+    if not isinstance(models, ModelClass):
+        raise TypeError(f"models must be a ModelClass, got {type(models).__name__}")
+    if not callable(getattr(oracle, "sample", None)):
+        raise TypeError(f"oracle must have a method sample(deviation, reference, n), got {type(oracle).__name__}")
+    plan = Plan.of(
+        len(models), epsilon=epsilon, delta=delta, strategy=strategy, adversary=adversary, evidence=evidence,
+        tolerance=tolerance, radius=radius, max_rounds=max_rounds, max_trajectories=max_trajectories, seed=seed,
+        identify=identify,
+    )  # fmt: skip
+    state = _State(models, oracle, plan, dict(equilibria or {}))
     while (reason := _finished(state)) is None:
         started = time.perf_counter()
-        branch, reference, hoods, size = _choose(state)
-        candidate = state.candidate(reference)
+        order = state.order()
+        state.candidate(order[0])
         if state.enough():
             continue
-        outcome = _eliminate(state, reference, candidate)
+        branch, reference, hoods, size = _choose(state, order)
+        outcome = _eliminate(state, reference, state.candidate(reference))
         state.rounds.append(
             Round(
                 branch, reference, size, hoods.decided, outcome.survivors.size, outcome.trajectories, outcome.rounds,
@@ -229,51 +257,17 @@ def learn(
     return _result(state, reason)
 
 
-def _start(
-    models: ModelClass, oracle: Oracle, epsilon: float, delta: float, strategy: str, adversary: str, evidence: str,
-    tolerance: float | None, radius: float | None, max_rounds: int, max_trajectories: int | None, seed: int,
-) -> _State:  # fmt: skip
-    """Check the arguments and begin."""
-    if not isinstance(models, ModelClass):
-        raise TypeError(f"models must be a ModelClass, got {type(models).__name__}")
-    if not callable(getattr(oracle, "sample", None)):
-        raise TypeError(f"oracle must have a method sample(deviation, reference, n), got {type(oracle).__name__}")
-    eps = real("epsilon", epsilon, 0.0)
-    choice("strategy", strategy, STRATEGIES)
-    n = len(models)
-    settings = Settings(
-        eps if tolerance is None else real("tolerance", tolerance, 0.0),
-        real("delta", delta, 0.0, 1.0),
-        whole("max_rounds", max_rounds, 1),
-        choice("adversary", adversary, tuple(ADVERSARIES)),
-        choice("evidence", evidence, EVIDENCE),
-        n,
-    )
-    return _State(
-        models=models,
-        oracle=oracle,
-        epsilon=eps,
-        radius=eps / 10 if radius is None else real("radius", radius, 0.0, include_low=True),
-        settings=settings,
-        budget=math.inf if max_trajectories is None else whole("max_trajectories", max_trajectories, 0),
-        stream=np.random.default_rng(np.random.SeedSequence(whole("seed", seed, 0), spawn_key=STREAM)),
-        alive=np.arange(n, dtype=np.int64),
-        log_likelihood=np.zeros(n),
-        eliminated_at=np.full(n, -1, dtype=np.int64),
-    )
-
-
 def _finished(state: _State) -> str | None:
     """Why the loop is over, or None; leaves at least one candidate behind when it is."""
     if state.alive.size == 1:
         state.candidate(int(state.alive[0]))
-        return "bound" if state.best()[0] <= state.epsilon else "one model left"
+        return "bound" if state.best()[0] <= state.plan.epsilon else "one model left"
     if state.enough():
         return "bound"
     reason = None
-    if len(state.rounds) >= state.settings.max_rounds:
+    if len(state.rounds) >= state.plan.elimination.max_rounds:
         reason = "out of rounds"
-    elif state.budget - state.trajectories < _least_draw(state):
+    elif state.plan.budget - state.trajectories < _least_draw(state):
         reason = "out of trajectories"
     elif all(int(m) in state.exhausted for m in state.alive):
         reason = "nothing left to try"
@@ -284,18 +278,18 @@ def _finished(state: _State) -> str | None:
 
 
 def _least_draw(state: _State) -> int:
-    return 2 * state.models.horizon if state.settings.evidence == "paper" else 1
+    return 2 * state.models.horizon if state.plan.elimination.evidence == "paper" else 1
 
 
-def _choose(state: _State) -> tuple[str, int, Neighbourhoods, int]:
+def _choose(state: _State, order: list[int]) -> tuple[str, int, Neighbourhoods, int]:
     """Alg. 7: branch, model of the reference policy, neighbourhoods under it, and the size that decided."""
     half = state.alive.size / 2
     best: tuple[int, int, Neighbourhoods] | None = None
-    for member in state.order():
+    for member in order:
         if member in state.exhausted:
             continue
         policy = np.array(state.equilibrium(member).policy)
-        hoods = find_neighbourhoods(condition_members(state.models._family, policy, state.alive), state.radius)
+        hoods = find_neighbourhoods(condition_members(state.models._family, policy, state.alive), state.plan.radius)
         largest = int(hoods.counts.max())
         if largest <= half:
             return "scatter", member, hoods, largest
@@ -309,15 +303,17 @@ def _choose(state: _State) -> tuple[str, int, Neighbourhoods, int]:
 def _eliminate(state: _State, reference: int, candidate: _Candidate) -> Elimination:
     """One call of ModelElim with the reference model's equilibrium; ends early once the bound is met."""
     conditional = condition_members(state.models._family, np.array(candidate.policy), state.alive)
-    adversary = ADVERSARIES[state.settings.adversary](conditional, state.settings.tolerance, state.equilibria)
+    adversary = ADVERSARIES[state.plan.elimination.adversary](
+        conditional, state.plan.elimination.tolerance, state.equilibria
+    )
 
     def stop(survivors: Integers) -> bool:
-        met = bool(candidate.gaps[survivors].max() <= state.epsilon)
-        return survivors.size == 1 or (met and not state.identify)
+        met = bool(candidate.gaps[survivors].max() <= state.plan.epsilon)
+        return survivors.size == 1 or (met and not state.plan.identify)
 
     outcome = run_elimination(
-        conditional, adversary, state.oracle, state.settings, state.log_likelihood,
-        earlier_calls=len(state.rounds), budget=state.budget - state.trajectories, stop=stop,
+        conditional, adversary, state.oracle, state.plan.elimination, state.log_likelihood,
+        earlier_calls=len(state.rounds), budget=state.plan.budget - state.trajectories, stop=stop,
     )  # fmt: skip
     dropped = outcome.eliminated_at >= 0
     state.eliminated_at[dropped] = state.trajectories + outcome.eliminated_at[dropped]
@@ -337,7 +333,7 @@ def _result(state: _State, reason: str) -> Learned:
     return Learned(
         policy=state.candidates[member].policy,
         ne_gap_bound=bound,
-        certified=bound <= state.epsilon,
+        certified=bound <= state.plan.epsilon,
         survivors=frozen(state.alive),
         trajectories=state.trajectories,
         rounds=tuple(state.rounds),

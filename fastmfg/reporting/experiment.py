@@ -16,7 +16,7 @@ from fastmfg import __version__
 from fastmfg.executors import thread_count
 from fastmfg.games.checks import whole
 from fastmfg.games.linear import LinearClass, linear_class
-from fastmfg.learning.learn import Learned, Round, learn
+from fastmfg.learning.learn import Learned, Plan, Round, learn
 from fastmfg.learning.oracle import MeanFieldOracle
 from fastmfg.planning.evaluate import ne_gap
 from fastmfg.reporting.folder import RESULT, open_folder, write_arrays, write_json
@@ -62,6 +62,14 @@ class Experiment:
         if index >= self.models:
             raise IndexError(f"true_model must be less than the number of models {self.models}, got {index}")
         return index
+
+    def check(self) -> None:
+        """Raise what `learn` would, before anything is made or written."""
+        given = asdict(self)
+        names = ("epsilon", "delta", "strategy", "adversary", "evidence", "tolerance", "radius", "max_rounds",
+                 "max_trajectories", "seed")  # fmt: skip
+        Plan.of(whole("models", self.models, 1), **{name: given[name] for name in names})
+        self.hidden_model()
 
     def learn(self, models: LinearClass, oracle_seed: int | None = None, **options: Any) -> Learned:
         """Run the learner against an oracle of the hidden model; the oracle has the experiment's seed by default."""
@@ -114,6 +122,7 @@ def run_experiment(
     experiment: Experiment, folder: Path, force: bool = False, on_round: Callable[[Round], Any] | None = None
 ) -> tuple[Outcome, dict[str, Any]]:
     """Learn, and leave result.json and policy.npz in the folder; after every round what is known so far is there."""
+    experiment.check()
     started = time.perf_counter()
     models = experiment.model_class()
     true_model = experiment.hidden_model()

@@ -104,6 +104,7 @@ def run_figure2(
 ) -> dict[str, Any]:  # fmt: skip
     """All classes and trials; writes result.json after every class, then figure2.csv and figure2.png."""
     whole("classes", classes, 1), whole("trials", trials, 1)
+    base.check()
     started = time.perf_counter()
     content = header(asdict(base) | {"classes": classes, "trials": trials}, "figure2") | {"runs": []}
     result = open_folder(folder, force) / RESULT

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 
 from fastmfg.comparing.distance import distance_matrix
@@ -51,7 +50,7 @@ def draw_elimination(experiment: Experiment, outcome: Outcome, path: Path) -> No
     figure, (count, gap) = axes(2, 9.0, 3.4)
     count.step(times, left, where="post", color=BLUE)
     count.set(xlabel="trajectories", ylabel="models left", yscale="log", title="Elimination")
-    count.yaxis.set_major_formatter(ScalarFormatter())
+    count.yaxis.set_major_formatter("{x:g}")
     gap.step(times, bounds, where="post", color=BLUE, label="bound: largest over models left")
     gap.axhline(max(outcome.true_ne_gap, 1e-12), color=ORANGE, label="in the true model")
     gap.axhline(experiment.epsilon, color=GREY, linestyle="--", label=f"epsilon = {experiment.epsilon:g}")
