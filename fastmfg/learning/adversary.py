@@ -10,9 +10,11 @@ Distances do not depend on data: each adversary computes what it needs once and 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastmfg.comparing.distance import ConditionalClass, deviation_distances, directed_distances, pair_deviation
 from fastmfg.comparing.neighbourhood import find_neighbourhoods
@@ -50,69 +52,69 @@ class Adversary(Protocol):
         ...
 
 
-class First:
+class _ByDistance:
+    """Knows which models are near one another, and the deviations of the pairs it was asked for last."""
+
+    def __init__(self, conditional: ConditionalClass, tolerance: float, near: NDArray[np.bool_]) -> None:
+        self.conditional, self.tolerance, self.near = conditional, tolerance, near
+        self.pair_deviation = lru_cache(maxsize=8)(self._pair_deviation)
+
+    def converged(self, alive: Integers) -> bool:
+        return bool(self.near[np.ix_(alive, alive)].all())
+
+    def done(self, alive: Integers) -> bool:
+        return self.converged(alive)
+
+    def _pair_deviation(self, m: int, n: int) -> tuple[float, Floats]:
+        distance, actions = pair_deviation(self.conditional, m, n)
+        return distance, deterministic(actions, self.conditional.family.n_actions)
+
+
+class First(_ByDistance):
     """The first pair (k < j, j ascending) farther apart than the tolerance, j -> k before k -> j: the authors' code."""
 
     def __init__(self, conditional: ConditionalClass, tolerance: float, equilibria: Equilibria) -> None:
-        self.conditional, self.tolerance = conditional, tolerance
-        self.near = find_neighbourhoods(conditional, tolerance).near
-
-    def converged(self, alive: Integers) -> bool:
-        return bool(self.near[np.ix_(alive, alive)].all())
-
-    def done(self, alive: Integers) -> bool:
-        return self.converged(alive)
+        super().__init__(conditional, tolerance, find_neighbourhoods(conditional, tolerance).near)
 
     def deviation(self, alive: Integers, log_likelihood: Floats) -> Floats:
-        far = np.tril(~self.near[np.ix_(alive, alive)])
-        row, col = np.unravel_index(int(np.argmax(far)), far.shape)
-        j, k = int(alive[row]), int(alive[col])
-        value, actions = pair_deviation(self.conditional, j, k)
-        if value <= self.tolerance:
-            actions = pair_deviation(self.conditional, k, j)[1]
-        return deterministic(actions, self.conditional.family.n_actions)
+        j, k = _first_pair(np.tril(~self.near[np.ix_(alive, alive)]), alive)
+        distance, policy = self.pair_deviation(j, k)
+        return policy if distance > self.tolerance else self.pair_deviation(k, j)[1]
 
 
-class Max:
+class Max(_ByDistance):
     """The largest directed distance over all deviations and pairs: Alg. 2 as written."""
 
     def __init__(self, conditional: ConditionalClass, tolerance: float, equilibria: Equilibria) -> None:
-        self.conditional, self.tolerance = conditional, tolerance
         self.distances = directed_distances(conditional)
-
-    def converged(self, alive: Integers) -> bool:
-        return bool(self.distances[np.ix_(alive, alive)].max() <= self.tolerance)
-
-    def done(self, alive: Integers) -> bool:
-        return self.converged(alive)
+        super().__init__(conditional, tolerance, np.maximum(self.distances, self.distances.T) <= tolerance)
 
     def deviation(self, alive: Integers, log_likelihood: Floats) -> Floats:
         among = self.distances[np.ix_(alive, alive)]
-        row, col = np.unravel_index(int(np.argmax(among)), among.shape)
-        actions = pair_deviation(self.conditional, int(alive[row]), int(alive[col]))[1]
-        return deterministic(actions, self.conditional.family.n_actions)
+        return self.pair_deviation(*_first_pair(among == among.max(), alive))[1]
 
 
-class Nash:
+class Nash(_ByDistance):
     """Deviations range over the survivors' equilibria only (Alg. 7): done does not mean converged."""
 
     def __init__(self, conditional: ConditionalClass, tolerance: float, equilibria: Equilibria) -> None:
-        self.tolerance = tolerance
+        super().__init__(conditional, tolerance, find_neighbourhoods(conditional, tolerance).near)
         self.policies = equilibria(conditional.members)
         self.distances = deviation_distances(conditional, self.policies)
-        self.near = find_neighbourhoods(conditional, tolerance).near
-
-    def converged(self, alive: Integers) -> bool:
-        return bool(self.near[np.ix_(alive, alive)].all())
 
     def done(self, alive: Integers) -> bool:
         return bool(self.distances[np.ix_(alive, alive, alive)].max() <= self.tolerance)
 
     def deviation(self, alive: Integers, log_likelihood: Floats) -> Floats:
-        among = self.distances[np.ix_(alive, alive, alive)]
-        best = int(np.unravel_index(int(np.argmax(among)), among.shape)[0])
-        chosen: Floats = self.policies[alive[best]]
+        among = self.distances[np.ix_(alive, alive, alive)].max(axis=(1, 2))
+        chosen: Floats = self.policies[alive[int(np.argmax(among))]]
         return chosen
+
+
+def _first_pair(mask: NDArray[np.bool_], alive: Integers) -> tuple[int, int]:
+    """Positions of the first pair of survivors that a mask [k, k] marks."""
+    row, col = np.unravel_index(int(np.argmax(mask)), mask.shape)
+    return int(alive[row]), int(alive[col])
 
 
 class Information(First):

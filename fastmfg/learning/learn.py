@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmfg.comparing.distance import condition_members
+from fastmfg.comparing.distance import ConditionalClass, condition_members
 from fastmfg.comparing.neighbourhood import Neighbourhoods, find_neighbourhoods
 from fastmfg.games.checks import Floats, Integers, choice, frozen, real, whole
 from fastmfg.games.game import Game
@@ -244,12 +244,12 @@ def learn(
         state.candidate(order[0])
         if state.enough():
             continue
-        branch, reference, hoods, size = _choose(state, order)
-        outcome = _eliminate(state, reference, state.candidate(reference))
+        chosen = _choose(state, order)
+        outcome = _eliminate(state, chosen)
         state.rounds.append(
             Round(
-                branch, reference, size, hoods.decided, outcome.survivors.size, outcome.trajectories, outcome.rounds,
-                outcome.converged, state.best()[0], time.perf_counter() - started,
+                chosen.branch, chosen.member, chosen.neighbours, chosen.hoods.decided, outcome.survivors.size,
+                outcome.trajectories, outcome.rounds, outcome.converged, state.best()[0], time.perf_counter() - started,
             )
         )  # fmt: skip
         if on_round is not None:
@@ -281,28 +281,40 @@ def _least_draw(state: _State) -> int:
     return 2 * state.models.horizon if state.plan.elimination.evidence == "paper" else 1
 
 
-def _choose(state: _State, order: list[int]) -> tuple[str, int, Neighbourhoods, int]:
-    """Alg. 7: branch, model of the reference policy, neighbourhoods under it, and the size that decided."""
-    half = state.alive.size / 2
-    best: tuple[int, int, Neighbourhoods] | None = None
+@dataclass(frozen=True)
+class _Choice:
+    """A reference policy: the equilibrium of `member`."""
+
+    branch: str
+    member: int
+    neighbours: int
+    hoods: Neighbourhoods
+    conditional: ConditionalClass
+
+
+def _choose(state: _State, order: list[int]) -> _Choice:
+    """Alg. 7: the first equilibrium that scatters the survivors, else that of the model most crowded around itself."""
+    crowded: _Choice | None = None
     for member in order:
         if member in state.exhausted:
             continue
         policy = np.array(state.equilibrium(member).policy)
-        hoods = find_neighbourhoods(condition_members(state.models._family, policy, state.alive), state.plan.radius)
+        conditional = condition_members(state.models._family, policy, state.alive)
+        hoods = find_neighbourhoods(conditional, state.plan.radius)
         largest = int(hoods.counts.max())
-        if largest <= half:
-            return "scatter", member, hoods, largest
+        if largest <= state.alive.size / 2:
+            return _Choice("scatter", member, largest, hoods, conditional)
         own = int(hoods.counts[np.searchsorted(state.alive, member)])
-        if best is None or own > best[0] or (own == best[0] and member < best[1]):
-            best = (own, member, hoods)
-    assert best is not None  # the loop ends before every survivor is exhausted
-    return "crowd", best[1], best[2], best[0]
+        if crowded is None or (own, -member) > (crowded.neighbours, -crowded.member):
+            crowded = _Choice("crowd", member, own, hoods, conditional)
+    assert crowded is not None  # the loop ends before every survivor is exhausted
+    return crowded
 
 
-def _eliminate(state: _State, reference: int, candidate: _Candidate) -> Elimination:
+def _eliminate(state: _State, chosen: _Choice) -> Elimination:
     """One call of ModelElim with the reference model's equilibrium; ends early once the bound is met."""
-    conditional = condition_members(state.models._family, np.array(candidate.policy), state.alive)
+    reference, conditional = chosen.member, chosen.conditional
+    candidate = state.candidate(reference)
     adversary = ADVERSARIES[state.plan.elimination.adversary](
         conditional, state.plan.elimination.tolerance, state.equilibria
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,11 @@ def run_trial(experiment: Experiment, models: LinearClass, solutions: list[Solut
     )
 
 
+def _run_trials(experiment: Experiment, models: LinearClass, solutions: list[Solution], trials: int) -> Iterator[Run]:
+    """Trials side by side: each is a long chain of small steps, which threads inside it would hardly speed up."""
+    return map_tasks(lambda trial: run_trial(experiment, models, solutions, trial), range(trials))
+
+
 def curves(runs: list[Run], horizon: int) -> dict[str, Floats]:
     """Mean and 95% interval of both curves on a common grid of trajectory counts."""
     grid = np.unique(np.linspace(0, horizon, POINTS).round())
@@ -117,8 +122,8 @@ def run_figure2(
         for solution in solve_models(models, tol=experiment.epsilon / 2):
             solutions.append(solution)
             advance(1, f"class {c + 1}/{classes}: equilibria")
-        for trial in range(trials):
-            runs.append(run_trial(experiment, models, solutions, trial))
+        for trial, run in enumerate(_run_trials(experiment, models, solutions, trials)):
+            runs.append(run)
             content["runs"].append(asdict(runs[-1]))
             advance(0, f"class {c + 1}/{classes}: trial {trial + 1}/{trials}")
         unsolved = sum(not solution.converged for solution in solutions)
