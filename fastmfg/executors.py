@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+TASK_OPERATIONS = 2_000_000_000
+"""Elementary operations of one task, at most."""
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -90,3 +93,8 @@ def map_tasks(function: Callable[[Task], Result], tasks: Iterable[Task], paralle
 def blocks(n: int, size: int) -> list[range]:
     """``range(n)`` in consecutive ranges of at most `size`."""
     return [range(lo, min(n, lo + size)) for lo in range(0, n, size)]
+
+
+def items_a_task(operations: int, most: int) -> int:
+    """How many items of so many operations each go into one task: kernels return within about a second."""
+    return max(1, min(most, TASK_OPERATIONS // operations))

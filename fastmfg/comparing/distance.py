@@ -8,13 +8,14 @@ from above.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmfg.executors import map_tasks
+from fastmfg.executors import blocks, items_a_task, map_tasks
 from fastmfg.games.checks import Floats, Integers, policy_array
 from fastmfg.games.family import Family
 from fastmfg.games.model_class import ModelClass
@@ -63,9 +64,10 @@ def condition_class(models: ModelClass, policy: ArrayLike) -> ConditionalClass:
     return condition_members(models._family, pi, np.arange(len(models), dtype=np.int64))
 
 
-def pair_blocks(n: int) -> Iterator[tuple[Integers, Integers]]:
-    """Blocks (rows, columns) that cover the pairs i >= j of n models; the cut depends on n alone."""
-    edges = [np.arange(lo, min(n, lo + distance_kernels.PAIR_BLOCK)) for lo in range(0, n, distance_kernels.PAIR_BLOCK)]
+def pair_blocks(family: Family, n: int) -> Iterator[tuple[Integers, Integers]]:
+    """Blocks (rows, columns) that cover the pairs i >= j of n models; the cut depends on sizes alone."""
+    pairs = items_a_task(family.row_entries, distance_kernels.PAIR_BLOCK**2)
+    edges = [np.arange(block.start, block.stop) for block in blocks(n, math.isqrt(pairs))]
     for a in range(len(edges)):
         for b in range(a + 1):
             yield edges[a], edges[b]
@@ -77,10 +79,13 @@ def below_diagonal(n: int) -> Wanted:
 
 
 def _map_pair_blocks(
-    function: Callable[[Integers, Integers, Wanted], tuple[Wanted, Floats]], wanted: Wanted, tick: Tick | None
+    family: Family,
+    function: Callable[[Integers, Integers, Wanted], tuple[Wanted, Floats]],
+    wanted: Wanted,
+    tick: Tick | None = None,
 ) -> Iterator[tuple[Integers, Integers, Wanted, Floats]]:
     """``function(rows, columns, wanted)`` of every block that holds a wanted pair, in parallel."""
-    tasks = [(rows, cols) for rows, cols in pair_blocks(len(wanted)) if wanted[np.ix_(rows, cols)].any()]
+    tasks = [(rows, cols) for rows, cols in pair_blocks(family, len(wanted)) if wanted[np.ix_(rows, cols)].any()]
 
     def run(task: tuple[Integers, Integers]) -> tuple[Wanted, Floats]:
         rows, cols = task
@@ -102,12 +107,13 @@ def directed_distances(conditional: ConditionalClass, wanted: Wanted | None = No
 
     def distances(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
         out = np.full((*block.shape, 2), np.nan)
-        distance_kernels.block_distances(
+        status = distance_kernels.block_distances(
             f.fill, f.common, f.thetas, conditional.members, conditional.aux, rows, cols, block, out
         )
+        f.refuse_status(status, "comparing models")
         return block, out
 
-    for rows, cols, block, out in _map_pair_blocks(distances, pairs, tick):
+    for rows, cols, block, out in _map_pair_blocks(f, distances, pairs, tick):
         i, j = np.nonzero(block)
         result[rows[i], cols[j]] = out[i, j, 0]
         result[cols[j], rows[i]] = out[i, j, 1]
@@ -133,12 +139,13 @@ def bound_low(conditional: ConditionalClass, radius: float, wanted: Wanted) -> t
 
     def bounds(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
         out = np.zeros(block.shape)
-        distance_kernels.block_lower_bounds(
+        status = distance_kernels.block_lower_bounds(
             f.fill, f.common, f.thetas, conditional.members, conditional.aux, order, rows, cols, block, radius, out
         )
+        f.refuse_status(status, "comparing models")
         return block, out
 
-    for rows, cols, block, out in _map_pair_blocks(bounds, wanted, None):
+    for rows, cols, block, out in _map_pair_blocks(f, bounds, wanted):
         low[np.ix_(rows, cols)] = out
         under[np.ix_(rows, cols)] = block
     return low, under
@@ -152,12 +159,13 @@ def bound_high(conditional: ConditionalClass, radius: float, wanted: Wanted, low
 
     def bounds(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
         out = np.ascontiguousarray(low[np.ix_(rows, cols)])
-        distance_kernels.block_upper_bounds(
+        status = distance_kernels.block_upper_bounds(
             f.fill, f.common, f.thetas, conditional.members, conditional.aux, rows, cols, block, radius, out
         )
+        f.refuse_status(status, "comparing models")
         return block, out
 
-    for rows, cols, block, out in _map_pair_blocks(bounds, wanted, None):
+    for rows, cols, block, out in _map_pair_blocks(f, bounds, wanted):
         high[np.ix_(rows, cols)] = np.where(block, out, np.inf)
         under[np.ix_(rows, cols)] = block
     return high, under
@@ -188,7 +196,8 @@ def row_gaps(conditional: ConditionalClass, m: int, n: int) -> Floats:
     """``gap_h(s,a)`` [H, S, A] of the models at two positions."""
     f = conditional.family
     gap = np.empty((f.horizon, f.n_states, f.n_actions))
-    distance_kernels.row_gaps(f.fill, f.common, f.thetas, conditional.members, conditional.aux, m, n, gap)
+    status = distance_kernels.row_gaps(f.fill, f.common, f.thetas, conditional.members, conditional.aux, m, n, gap)
+    f.refuse_status(status, "comparing models")
     return gap
 
 

@@ -17,8 +17,9 @@ A *callable family* is one of NumPy functions ``transition(h, population) -> [S,
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
@@ -70,6 +71,8 @@ class Family(ABC):
     fill: Filler
     parallel: bool
     """Whether conditioning may run in several threads at once (compiled code only)."""
+    statuses: Mapping[int, str] = MappingProxyType({})
+    """What nonzero statuses mean, where that is known."""
 
     def __init__(
         self, initial: Any, legal: Any, n_actions: int, horizon: int, joint: bool, shared: Floats, thetas: Floats
@@ -112,6 +115,11 @@ class Family(ABC):
     def reward_at(self, member: int, h: int, population: Floats) -> Floats:
         """One step's rewards [S, A] under a given population (flat)."""
 
+    @property
+    def row_entries(self) -> int:
+        """H * S * A * S: numbers in all rows of one model."""
+        return self.horizon * self.n_states * self.n_actions * self.n_states
+
     @abstractmethod
     def subset(self, members: Integers) -> Family:
         """The family of these members."""
@@ -124,6 +132,14 @@ class Family(ABC):
     def population(self, density: Floats, policy: Floats) -> Floats:
         """What functions see, flat and writable: the density [S], or the joint [S*A]."""
         return (density[:, None] * policy).ravel() if self.joint else density.copy()
+
+    def refuse_status(self, status: int, doing: str) -> None:
+        """Raise when a kernel met a nonzero status."""
+        if status != 0:
+            raise ValueError(f"fill returned {self.status_text(status)} while {doing}")
+
+    def status_text(self, status: int) -> str:
+        return f"status {status}" + (f" ({self.statuses[status]})" if status in self.statuses else "")
 
     def name_of(self, member: int) -> str:
         return f"model {member}" if len(self) > 1 else "the game"
@@ -147,10 +163,13 @@ class CompiledFamily(Family):
         aux_size: int,
         joint: bool = False,
         checked: bool = False,
+        statuses: Mapping[int, str] | None = None,
     ) -> None:
         super().__init__(initial, legal, n_actions, horizon, joint, shared, thetas)
         self.prepare, self.fill, self.reward = prepare, fill, reward
         self.checked = checked
+        if statuses is not None:
+            self.statuses = statuses
         self._aux_size = aux_size
         self.parallel = isinstance(reward, Filler)
 
@@ -177,8 +196,8 @@ class CompiledFamily(Family):
         where = f"{self.name_of(member)}, step {h}"
         if code == density_kernels.FAULT_STATUS:
             if s < 0:
-                return f"prepare returned status {detail} for {where}"
-            return f"fill returned status {detail} for {where}, states {s} to {a - 1}"
+                return f"prepare returned {self.status_text(detail)} for {where}"
+            return f"fill returned {self.status_text(detail)} for {where}, states {s} to {a - 1}"
         what = (
             "holds a negative number or NaN" if code == density_kernels.FAULT_VALUE else "does not sum to 1 within 1e-9"
         )
@@ -205,7 +224,9 @@ class CompiledFamily(Family):
             self.prepare, self.fill, self.common, self.thetas[member], h, population, np.empty(self.aux_size), out
         )
         if status != 0:
-            raise ValueError(f"prepare or fill returned status {status} for {self.name_of(member)}, step {h}")
+            raise ValueError(
+                f"prepare or fill returned {self.status_text(status)} for {self.name_of(member)}, step {h}"
+            )
         if self.checked:
             refuse_non_finite(f"the transition of {self.name_of(member)}, step {h}", out)
             refuse_non_distributions(f"the transition of {self.name_of(member)}, step {h} ", out)
@@ -224,7 +245,7 @@ class CompiledFamily(Family):
         return CompiledFamily(
             self.prepare, self.fill, self.reward, initial=self.common.initial, legal=self.common.legal,
             n_actions=self.n_actions, horizon=self.horizon, shared=self.common.shared, thetas=self.thetas[members],
-            aux_size=self.aux_size, joint=self.joint, checked=self.checked,
+            aux_size=self.aux_size, joint=self.joint, checked=self.checked, statuses=self.statuses,
         )  # fmt: skip
 
 

@@ -67,6 +67,7 @@ class LinearClass(ModelClass):
             shared=np.concatenate([header, features.ravel(), mu_features.ravel()]),
             thetas=psis.reshape(M, -1),
             aux_size=d_phi * S,
+            statuses={1: "a row phi G Psi is zero in all entries and can not be normalised"},
         )
 
 

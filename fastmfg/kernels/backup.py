@@ -4,10 +4,9 @@
 """
 
 import numpy as np
-from numba import types
 
 from fastmfg.kernels.density import tile_states
-from fastmfg.kernels.jit import COMMON, F2, F3, F4, FILL, I1, I3, inline, kernel
+from fastmfg.kernels.jit import COMMON, F2, F3, F4, FILL, I1, I3, i8, inline, kernel
 
 
 @inline
@@ -22,7 +21,7 @@ def close_state(q_star, q, pi, legal, best):
     return value, top
 
 
-@kernel(types.void(FILL, COMMON, F2, I1, F3, F4, F4, I1, F4, I3, F3))
+@kernel(i8(FILL, COMMON, F2, I1, F3, F4, F4, I1, F4, I3, F3))
 def back_up(fill, common, thetas, members, aux, reward, policies, policy_of, q, greedy, value):
     """Values of n (model, policy) pairs in their conditional models.
 
@@ -42,7 +41,9 @@ def back_up(fill, common, thetas, members, aux, reward, policies, policy_of, q, 
             for lo in range(0, S, size):
                 hi = min(S, lo + size)
                 if h + 1 < H:
-                    fill(h, aux[i, h], common.shared, theta, lo, hi, tile[: hi - lo])
+                    status = fill(h, aux[i, h], common.shared, theta, lo, hi, tile[: hi - lo])
+                    if status != 0:
+                        return status
                 for s in range(lo, hi):
                     r, q_s = reward[i, h, s], q[i, h, s]
                     if h + 1 < H:
@@ -63,3 +64,4 @@ def back_up(fill, common, thetas, members, aux, reward, policies, policy_of, q, 
             W, W_next = W_next, W
         value[i, 0] = V_next
         value[i, 1] = W_next
+    return 0

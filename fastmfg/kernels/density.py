@@ -115,7 +115,7 @@ def push(prepare, fill, common, thetas, members, policies, policy_of, joint, che
                 break
 
 
-@kernel(types.void(FILL, COMMON, F2, I1, F3, F4, I1, F3))
+@kernel(i8(FILL, COMMON, F2, I1, F3, F4, I1, F3))
 def occupy(fill, common, thetas, members, aux, policies, policy_of, density):
     """State distributions ``density [n, H, S]`` of one agent who deviates in conditional models that stand in `aux`."""
     n, H, S = density.shape
@@ -125,13 +125,13 @@ def occupy(fill, common, thetas, members, aux, policies, policy_of, density):
     for i in range(n):
         density[i, 0] = common.initial
         for h in range(H - 1):
-            push_step(
-                fill, common, thetas[members[i]], h, aux[i, h], density[i, h], policies[policy_of[i], h], False,
-                density[i, h + 1], tile, fault,
-            )  # fmt: skip
+            mu, pi, out = density[i, h], policies[policy_of[i], h], density[i, h + 1]
+            if not push_step(fill, common, thetas[members[i]], h, aux[i, h], mu, pi, False, out, tile, fault):
+                return fault[1]
+    return 0
 
 
-@kernel(types.int64(PREPARE, FILL, COMMON, F1, i8, F1, F1, F3))
+@kernel(i8(PREPARE, FILL, COMMON, F1, i8, F1, F1, F3))
 def tabulate(prepare, fill, common, theta, h, population, aux, out):
     """One step's rows ``out [S, A, S]`` under a given population; the status of the family's functions."""
     status = prepare(h, population, common.shared, theta, aux)

@@ -10,12 +10,11 @@ small matrix products, one model's rows against the values of all its pairs.
 """
 
 import numpy as np
-from numba import types
 
 from fastmfg.kernels.jit import B2, COMMON, F2, F3, FILL, I1, f8, i8, inline, inline_finite, kernel
 
 PAIR_BLOCK = 24
-"""Models on a side of a block: fills cost 2/PAIR_BLOCK a pair, tiles take 2 * PAIR_BLOCK * A * S * 8 bytes."""
+"""Models on a side of a block, at most: fills cost 2/PAIR_BLOCK a pair, tiles take 2 * PAIR_BLOCK * A * S * 8 bytes."""
 
 
 @inline
@@ -62,11 +61,14 @@ def block_gaps(X, Y, wanted, gap):
 
 @inline
 def fill_tiles(fill, common, thetas, members, aux, block, needed, h, s, tiles):
-    """Rows of one state for the models of a block that some wanted pair needs."""
+    """Rows of one state for the models of a block that some wanted pair needs; the first nonzero status."""
     for i in range(block.size):
         if needed[i]:
             m = block[i]
-            fill(h, aux[m, h], common.shared, thetas[members[m]], s, s + 1, tiles[i])
+            status = fill(h, aux[m, h], common.shared, thetas[members[m]], s, s + 1, tiles[i])
+            if status != 0:
+                return status
+    return 0
 
 
 @inline
@@ -138,7 +140,7 @@ def _veto(gap, legal):
             gap[a] = -np.inf
 
 
-@kernel(types.void(FILL, COMMON, F2, I1, F3, I1, I1, B2, F3))
+@kernel(i8(FILL, COMMON, F2, I1, F3, I1, I1, B2, F3))
 def block_distances(fill, common, thetas, members, aux, rows, cols, wanted, out):
     """Exact directed distances of the wanted pairs of a block.
 
@@ -150,7 +152,7 @@ def block_distances(fill, common, thetas, members, aux, rows, cols, wanted, out)
     R, C = wanted.shape
     rows_needed, cols_needed = np.empty(R, np.bool_), np.empty(C, np.bool_)
     if needed_models(wanted, rows_needed, cols_needed) == 0:
-        return
+        return 0
     X, Y = np.empty((R, 1, A, S)), np.empty((C, 1, A, S))
     gap = np.empty((R, C, A))
     future_x, future_y = np.zeros((R, C, A)), np.zeros((C, R, A))
@@ -161,8 +163,11 @@ def block_distances(fill, common, thetas, members, aux, rows, cols, wanted, out)
     W_x, W_y = np.zeros((R, C, S)), np.zeros((C, R, S))  # of the step h
     for h in range(H - 1, -1, -1):
         for s in range(S):
-            fill_tiles(fill, common, thetas, members, aux, rows, rows_needed, h, s, X)
-            fill_tiles(fill, common, thetas, members, aux, cols, cols_needed, h, s, Y)
+            status = fill_tiles(fill, common, thetas, members, aux, rows, rows_needed, h, s, X)
+            if status == 0:
+                status = fill_tiles(fill, common, thetas, members, aux, cols, cols_needed, h, s, Y)
+            if status != 0:
+                return status
             block_gaps(X, Y, wanted, gap)
             if h + 1 < H:
                 for i in range(R):
@@ -184,6 +189,7 @@ def block_distances(fill, common, thetas, members, aux, rows, cols, wanted, out)
             if wanted[i, j]:
                 out[i, j, 0] = dot(common.initial, V_x[i, j])
                 out[i, j, 1] = dot(common.initial, V_y[j, i])
+    return 0
 
 
 @inline
@@ -195,7 +201,7 @@ def _largest(gap, legal):
     return top
 
 
-@kernel(types.void(FILL, COMMON, F2, I1, F3, I1, I1, I1, B2, f8, F2))
+@kernel(i8(FILL, COMMON, F2, I1, F3, I1, I1, I1, B2, f8, F2))
 def block_lower_bounds(fill, common, thetas, members, aux, order, rows, cols, wanted, radius, out):
     """``low = sum_s mu1(s) max_a gap_1(s,a)`` of the wanted pairs, abandoned once it exceeds `radius`.
 
@@ -212,8 +218,11 @@ def block_lower_bounds(fill, common, thetas, members, aux, order, rows, cols, wa
         weight, legal = common.initial[s], common.legal[s]
         if weight == 0.0 or needed_models(wanted, rows_needed, cols_needed) == 0:
             break
-        fill_tiles(fill, common, thetas, members, aux, rows, rows_needed, 0, s, X)
-        fill_tiles(fill, common, thetas, members, aux, cols, cols_needed, 0, s, Y)
+        status = fill_tiles(fill, common, thetas, members, aux, rows, rows_needed, 0, s, X)
+        if status == 0:
+            status = fill_tiles(fill, common, thetas, members, aux, cols, cols_needed, 0, s, Y)
+        if status != 0:
+            return status
         for i in range(R):
             for j in range(C):
                 if wanted[i, j]:
@@ -225,9 +234,10 @@ def block_lower_bounds(fill, common, thetas, members, aux, order, rows, cols, wa
                                 wanted[i, j] = False
                                 break
                     out[i, j] = so_far + weight * top
+    return 0
 
 
-@kernel(types.void(FILL, COMMON, F2, I1, F3, I1, I1, B2, f8, F2))
+@kernel(i8(FILL, COMMON, F2, I1, F3, I1, I1, B2, f8, F2))
 def block_upper_bounds(fill, common, thetas, members, aux, rows, cols, wanted, radius, out):
     """Adds ``sum_{h>=2} max_{s,a} gap_h`` to ``out [R, C]``, which holds `low`; pairs over `radius` are given up.
 
@@ -243,9 +253,12 @@ def block_upper_bounds(fill, common, thetas, members, aux, rows, cols, wanted, r
         top[:] = 0.0
         for s in range(S):
             if needed_models(wanted, rows_needed, cols_needed) == 0:
-                return
-            fill_tiles(fill, common, thetas, members, aux, rows, rows_needed, h, s, X)
-            fill_tiles(fill, common, thetas, members, aux, cols, cols_needed, h, s, Y)
+                return 0
+            status = fill_tiles(fill, common, thetas, members, aux, rows, rows_needed, h, s, X)
+            if status == 0:
+                status = fill_tiles(fill, common, thetas, members, aux, cols, cols_needed, h, s, Y)
+            if status != 0:
+                return status
             block_gaps(X, Y, wanted, gap)
             for i in range(R):
                 for j in range(C):
@@ -256,16 +269,21 @@ def block_upper_bounds(fill, common, thetas, members, aux, rows, cols, wanted, r
         for i in range(R):
             for j in range(C):
                 out[i, j] += top[i, j]
+    return 0
 
 
-@kernel(types.void(FILL, COMMON, F2, I1, F3, i8, i8, F3))
+@kernel(i8(FILL, COMMON, F2, I1, F3, i8, i8, F3))
 def row_gaps(fill, common, thetas, members, aux, m, n, out):
     """``out [H, S, A]``: the gap of every row of models m and n (indices of `members`)."""
     H, S, A = out.shape
     x, y = np.empty((1, A, S)), np.empty((1, A, S))
     for h in range(H):
         for s in range(S):
-            fill(h, aux[m, h], common.shared, thetas[members[m]], s, s + 1, x)
-            fill(h, aux[n, h], common.shared, thetas[members[n]], s, s + 1, y)
+            status = fill(h, aux[m, h], common.shared, thetas[members[m]], s, s + 1, x)
+            if status == 0:
+                status = fill(h, aux[n, h], common.shared, thetas[members[n]], s, s + 1, y)
+            if status != 0:
+                return status
             for a in range(A):
                 out[h, s, a] = l1_gap(x[0, a], y[0, a])
+    return 0

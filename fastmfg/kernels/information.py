@@ -5,12 +5,11 @@ With weights w the sum over pairs has a closed form linear in the number of mode
 """
 
 import numpy as np
-from numba import types
 
 from fastmfg.kernels.jit import COMMON, F1, F2, F3, FILL, I1, i8, kernel
 
 
-@kernel(types.void(FILL, COMMON, F2, I1, F3, F1, i8, i8, i8, F1, F2, F1, I1))
+@kernel(i8(FILL, COMMON, F2, I1, F3, F1, i8, i8, i8, F1, F2, F1, I1))
 def back_up_information(fill, common, thetas, members, aux, weights, h, lo, hi, V_next, q, V, greedy):
     """Step h of the backward induction for states lo..hi-1: ``q [S, A]``, ``V [S]``, ``greedy [S]``."""
     A, S = common.legal.shape[1], common.initial.size
@@ -23,7 +22,9 @@ def back_up_information(fill, common, thetas, members, aux, weights, h, lo, hi, 
             w = weights[m]
             if w == 0.0:
                 continue
-            fill(h, aux[m, h], common.shared, thetas[members[m]], s, s + 1, tile)
+            status = fill(h, aux[m, h], common.shared, thetas[members[m]], s, s + 1, tile)
+            if status != 0:
+                return status
             for a in range(A):
                 row, root_a, mixture_a = tile[0, a], root[a], mixture[a]
                 for x in range(S):
@@ -41,3 +42,4 @@ def back_up_information(fill, common, thetas, members, aux, weights, h, lo, hi, 
                 best, top = a, q[s, a]
         V[s] = top
         greedy[s] = best
+    return 0

@@ -1,12 +1,11 @@
 """Log-likelihood of observed transitions in conditional models: ``log P_{M,h}(s'|s,a,mu_M)``."""
 
 import numpy as np
-from numba import types
 
-from fastmfg.kernels.jit import COMMON, F2, F3, FILL, I1, kernel
+from fastmfg.kernels.jit import COMMON, F2, F3, FILL, I1, i8, kernel
 
 
-@kernel(types.void(FILL, COMMON, F2, I1, F3, I1, I1, I1, I1, F2))
+@kernel(i8(FILL, COMMON, F2, I1, F3, I1, I1, I1, I1, F2))
 def log_likelihoods(fill, common, thetas, members, aux, step, state, action, successor, out):
     """``out [n, T]``: model by transition, ``-inf`` where the model gives probability 0."""
     A, S = common.legal.shape[1], common.initial.size
@@ -14,6 +13,9 @@ def log_likelihoods(fill, common, thetas, members, aux, step, state, action, suc
     for m in range(members.size):
         for t in range(step.size):
             s = state[t]
-            fill(step[t], aux[m, step[t]], common.shared, thetas[members[m]], s, s + 1, tile)
+            status = fill(step[t], aux[m, step[t]], common.shared, thetas[members[m]], s, s + 1, tile)
+            if status != 0:
+                return status
             p = tile[0, action[t], successor[t]]
             out[m, t] = np.log(p) if p > 0.0 else -np.inf
+    return 0

@@ -1,9 +1,8 @@
 """Walk trajectories of a deviation in a conditional model, from given uniforms."""
 
 import numpy as np
-from numba import types
 
-from fastmfg.kernels.jit import COMMON, F1, F2, F3, FILL, I2, inline, kernel
+from fastmfg.kernels.jit import COMMON, F1, F2, F3, FILL, I2, i8, inline, kernel
 
 
 @inline
@@ -19,7 +18,7 @@ def draw(p, u):
     return last
 
 
-@kernel(types.void(FILL, COMMON, F1, F2, F3, F2, I2, I2))
+@kernel(i8(FILL, COMMON, F1, F2, F3, F2, I2, I2))
 def walk(fill, common, theta, aux, deviation, uniforms, states, actions):
     """``uniforms [n, 2H+1]`` (start, then action and successor of each step) -> states [n, H+1], actions [n, H]."""
     H, S, A = deviation.shape
@@ -29,6 +28,9 @@ def walk(fill, common, theta, aux, deviation, uniforms, states, actions):
         for h in range(H):
             s = states[i, h]
             a = draw(deviation[h, s], uniforms[i, 2 * h + 1])
-            fill(h, aux[h], common.shared, theta, s, s + 1, tile)
+            status = fill(h, aux[h], common.shared, theta, s, s + 1, tile)
+            if status != 0:
+                return status
             actions[i, h] = a
             states[i, h + 1] = draw(tile[0, a], uniforms[i, 2 * h + 2])
+    return 0

@@ -152,10 +152,11 @@ def information_actions(conditional: ConditionalClass, weights: Floats) -> Integ
 
         def back_up(block: range, h: int = h, future: Floats = future, q: Floats = q, value: Floats = value,
                     greedy: Integers = greedy) -> None:  # fmt: skip
-            information_kernels.back_up_information(
+            status = information_kernels.back_up_information(
                 f.fill, f.common, f.thetas, conditional.members, conditional.aux, weights, h, block.start, block.stop,
                 future, q, value, greedy,
             )  # fmt: skip
+            f.refuse_status(status, "backing information up")
 
         for _ in map_tasks(back_up, blocks(S, STATES_A_TASK)):
             pass

@@ -46,10 +46,11 @@ def log_likelihoods(conditional: ConditionalClass, positions: Integers, data: Tr
     """
     f = conditional.family
     table = np.empty((positions.size, data.step.size))
-    likelihood_kernels.log_likelihoods(
+    status = likelihood_kernels.log_likelihoods(
         f.fill, f.common, f.thetas, conditional.members[positions], conditional.aux[positions],
         data.step, data.state, data.action, data.successor, table,
     )  # fmt: skip
+    f.refuse_status(status, "weighing evidence")
     sums: Floats = table.sum(axis=1)
     if np.isneginf(sums).all():
         dead = np.isneginf(table)

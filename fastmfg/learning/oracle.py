@@ -52,7 +52,9 @@ class MeanFieldOracle:
         self.trajectories += count
         states, actions = np.empty((count, H + 1), dtype=np.int64), np.empty((count, H), dtype=np.int64)
         family = game._family
-        walk_kernels.walk(family.fill, family.common, family.thetas[game._member], aux, dev, uniforms, states, actions)
+        theta = family.thetas[game._member]
+        status = walk_kernels.walk(family.fill, family.common, theta, aux, dev, uniforms, states, actions)
+        family.refuse_status(status, "sampling")
         return states, actions
 
     def _condition(self, reference: Floats) -> Floats:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmfg.executors import blocks, map_tasks
+from fastmfg.executors import blocks, items_a_task, map_tasks
 from fastmfg.games.checks import Floats, Integers, frozen, policy_array
 from fastmfg.games.family import Conditionals, Family
 from fastmfg.games.game import Game
@@ -21,7 +21,7 @@ from fastmfg.kernels import backup as backup_kernels
 from fastmfg.planning.condition import ONE, condition_game
 
 MODELS_A_TASK = 8
-"""Models one thread conditions and evaluates at a time: bounds the memory a pass takes."""
+"""Models one thread conditions and evaluates at a time, at most: bounds the memory a pass takes."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,10 @@ def back_up(
     """Values of policies, and of the best response, under any rewards [n, H, S, A] in conditional models."""
     n, H, S, A = reward.shape
     q, greedy, value = np.empty((n, H, S, A)), np.empty((n, H, S), dtype=np.int64), np.empty((n, 2, S))
-    backup_kernels.back_up(
+    status = backup_kernels.back_up(
         family.fill, family.common, family.thetas, members, aux, reward, policies, policy_of, q, greedy, value
     )
+    family.refuse_status(status, "backing values up")
     return Values(q, greedy, value, family.common.initial)
 
 
@@ -135,5 +136,8 @@ def class_gaps(family: Family, members: Integers, policy: Floats) -> Floats:
 
 def map_blocks(function: Callable[[Integers], Any], family: Family, members: Integers) -> Any:
     """``function`` of consecutive blocks of members, side by side where the family is compiled."""
-    tasks = [members[block.start : block.stop] for block in blocks(members.size, MODELS_A_TASK)]
+    tasks = [
+        members[block.start : block.stop]
+        for block in blocks(members.size, items_a_task(family.row_entries, MODELS_A_TASK))
+    ]
     return map_tasks(function, tasks, parallel=family.parallel)
