@@ -18,7 +18,12 @@ SMALL = ["--models", "12", "--states", "8", "--actions", "4", "--epsilon", "0.01
 
 def fastmfg(*arguments, cwd, **options):
     return subprocess.run(
-        [sys.executable, "-m", "fastmfg.cli", *arguments], cwd=cwd, capture_output=True, text=True, check=False, **options
+        [sys.executable, "-m", "fastmfg.cli", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
     )
 
 

@@ -65,7 +65,7 @@ class Game:
         self._member = 0
         uniform = family.common.legal / family.common.legal.sum(axis=1, keepdims=True)
         start = family.population(density, uniform)
-        for h in range(steps):  # every step is asked once here, so that a fault is met at construction
+        for h in sorted({0, steps - 1}):  # a fault is met at construction; other steps are checked when they are asked
             family.transition_at(0, h, start)
             family.reward_at(0, h, start)
 

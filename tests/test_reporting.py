@@ -1,0 +1,119 @@
+"""Folders, curves and pictures of runs."""
+
+import json
+
+import numpy as np
+import pytest
+
+import fastmfg as mfg
+from fastmfg.reporting.figure2 import Run, curves
+from fastmfg.reporting.folder import FolderInUseError, open_folder, write_json, write_whole
+from fastmfg.reporting.plots import place_by_distances, survivors_over_time
+from fastmfg.reporting.text import Progress
+
+
+def distances_of(points):
+    return np.linalg.norm(points[:, None] - points[None], axis=-1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 12])
+def test_points_in_the_plane_are_placed_at_their_distances(n):
+    points = np.random.default_rng(n).normal(size=(n, 2))
+    placed = place_by_distances(distances_of(points))
+    assert placed.shape == (n, 2)
+    np.testing.assert_allclose(distances_of(placed), distances_of(points), atol=1e-9)
+
+
+def test_placing_does_not_depend_on_a_sign():
+    distances = distances_of(np.random.default_rng(0).normal(size=(9, 5)))
+    placed = place_by_distances(distances)
+    assert (placed[np.abs(placed).argmax(axis=0), [0, 1]] > 0).all()
+
+
+def test_survivors_over_time_starts_with_all_and_ends_with_the_survivors():
+    models = mfg.linear_class(10, 6, 3, seed=2)
+    learned = mfg.learn(models, mfg.MeanFieldOracle(models[4], seed=1), epsilon=0.005, delta=0.01)
+    times, alive = survivors_over_time(learned)
+    assert learned.trajectories > 0
+    assert times[0] == 0 and times[-1] == learned.trajectories and (np.diff(times) > 0).all()
+    left = [int(mask.sum()) for mask in alive]
+    assert left[0] == 10 and left == sorted(left, reverse=True)
+    np.testing.assert_array_equal(np.flatnonzero(alive[-1]), learned.survivors)
+
+
+def run(times, left, gap):
+    return Run(0, 0, 0, True, times[-1], left[-1], 0.0, 0.0, np.array(times), np.array(left), np.array(gap))
+
+
+def test_curves_hold_the_last_value_and_average():
+    table = curves([run([0, 10], [4, 1], [1.0, 0.0]), run([0, 4, 20], [4, 2, 1], [1.0, 0.5, 0.0])], 20)
+    at = {int(t): i for i, t in enumerate(table["trajectories"])}
+    assert table["left_mean"][at[0]] == 4
+    assert table["left_mean"][at[5]] == 3  # 4 and 2
+    assert table["left_mean"][at[12]] == 1.5  # 1, held, and 2
+    assert table["gap_mean"][at[5]] == 0.75
+    deviation = np.std([4, 2], ddof=1) / np.sqrt(2)
+    assert table["left_high"][at[5]] == pytest.approx(3 + 2 * deviation)
+
+
+def test_one_run_has_no_interval():
+    table = curves([run([0, 10], [4, 1], [1.0, 0.0])], 10)
+    np.testing.assert_array_equal(table["left_low"], table["left_high"])
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "result.json"
+    write_json(target, {"a": np.int64(1), "b": np.arange(2.0)})
+
+    def fail(path):
+        path.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_whole(target, fail)
+    assert json.loads(target.read_text()) == {"a": 1, "b": [0.0, 1.0]}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_json_refuses_nan(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "result.json", {"a": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_open_folder(tmp_path):
+    folder = open_folder(tmp_path / "a" / "b", force=False)
+    (folder / "notes.txt").write_text("mine")
+    open_folder(folder, force=False)  # no run in it
+    (folder / "policy.npz").write_bytes(b"")
+    with pytest.raises(FolderInUseError, match=r"already holds a run \(policy.npz\)"):
+        open_folder(folder, force=False)
+    open_folder(folder, force=True)
+    assert [p.name for p in folder.iterdir()] == ["notes.txt"]
+    with pytest.raises(FolderInUseError, match="is a file"):
+        open_folder(folder / "notes.txt", force=True)
+
+
+class Terminal:
+    """Remembers what was written to it."""
+
+    def __init__(self, is_terminal):
+        self.text, self.is_terminal = "", is_terminal
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return self.is_terminal
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_speaks_to_terminals_only(is_terminal):
+    stream = Terminal(is_terminal)
+    with Progress("learn", 3, " steps", stream) as progress:
+        for _ in range(3):
+            progress.advance(1, "note")
+    assert ("learn" in stream.text) == is_terminal
