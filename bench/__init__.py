@@ -1,0 +1,1 @@
+"""Benchmarks of fastmfg; conftest.py says how to run and read them."""
