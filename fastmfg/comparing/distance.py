@@ -10,58 +10,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmfg.comparing.conditional import ConditionalClass, condition_class
 from fastmfg.executors import blocks, items_a_task, map_tasks
-from fastmfg.games.checks import Floats, Integers, policy_array
+from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.family import Family
 from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import distance as distance_kernels
 from fastmfg.planning.condition import occupancies
-from fastmfg.planning.evaluate import back_up, map_blocks
+from fastmfg.planning.evaluate import back_up
 
 Wanted = NDArray[np.bool_]
 Tick = Callable[[int, int], None]
 """``tick(done, total)``, called as blocks of pairs are finished."""
-
-
-@dataclass(frozen=True)
-class ConditionalClass:
-    """Conditional models of some members of a family under one reference policy: what comparing needs of them.
-
-    Positions 0..n-1 below refer to `members`, not to the family.
-    """
-
-    family: Family
-    policy: Floats  # [H, S, A]
-    members: Integers  # [n]
-    density: Floats  # [n, H, S]
-    aux: Floats  # [n, H, *]
-
-    def restrict(self, positions: Integers) -> ConditionalClass:
-        return ConditionalClass(
-            self.family, self.policy, self.members[positions], self.density[positions], self.aux[positions]
-        )
-
-
-def condition_members(family: Family, policy: Floats, members: Integers) -> ConditionalClass:
-    """Conditional models of the members under one checked policy, in parallel."""
-
-    def densities(block: Integers) -> tuple[Floats, Floats]:
-        return family.densities(block, policy[None], np.zeros(block.size, dtype=np.int64))
-
-    parts = list(map_blocks(densities, family, members))
-    density, aux = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return ConditionalClass(family, policy, members, density, aux)
-
-
-def condition_class(models: ModelClass, policy: ArrayLike) -> ConditionalClass:
-    """All models of a class under a policy [H, S, A], which is checked."""
-    pi = policy_array("policy", policy, models.legal, models.horizon)
-    return condition_members(models._family, pi, np.arange(len(models), dtype=np.int64))
 
 
 def pair_blocks(family: Family, n: int) -> Iterator[tuple[Integers, Integers]]:

@@ -11,16 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmfg.comparing.conditional import ConditionalClass, condition_class
 from fastmfg.comparing.distance import (
-    ConditionalClass,
     below_diagonal,
     bound_high,
     bound_low,
-    condition_class,
     directed_distances,
 )
 from fastmfg.games.checks import Integers, real
 from fastmfg.games.model_class import ModelClass
+
+ROUNDING = 1e-12
+"""Bounds this close to the radius, times the horizon, decide nothing: they round otherwise than distances do."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ def find_neighbourhoods(conditional: ConditionalClass, radius: float) -> Neighbo
     """Neighbourhoods of the models of a conditional class, by position."""
     n = conditional.members.size
     pairs = below_diagonal(n)
-    low, open_low = bound_low(conditional, radius, pairs)
-    _, near = bound_high(conditional, radius, open_low, low)
+    slack = ROUNDING * conditional.family.horizon
+    low, open_low = bound_low(conditional, radius + slack, pairs)
+    _, near = bound_high(conditional, radius - slack, open_low, low)
     open_pairs = open_low & ~near
     decided = {
         "lower bound": int(pairs.sum() - open_low.sum()),

@@ -46,7 +46,9 @@ def float_array(name: str, values: ArrayLike, shape: tuple[int | None, ...]) -> 
 
 
 def refuse_non_finite(name: str, array: Floats) -> None:
-    if not np.isfinite(array.sum()):  # a sum is cheap; look for the place only where it fails
+    with np.errstate(all="ignore"):
+        total = array.sum()
+    if not np.isfinite(total):  # a sum is cheap; look for the place only where it fails
         bad = ~np.isfinite(array)
         if bad.any():
             index = first_index(bad)
@@ -57,18 +59,18 @@ def first_index(mask: NDArray[np.bool_]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argwhere(mask)[0])
 
 
-def refuse_non_distributions(name: str, array: Floats) -> None:
-    """Every vector along the last axis must be non-negative and sum to one within TOLERANCE."""
+def refuse_non_distributions(name: str, array: Floats, tolerance: float = TOLERANCE) -> None:
+    """Every vector along the last axis must be non-negative and sum to one within the tolerance."""
     if array.min() < 0:
         index = first_index(array < 0)
         raise ValueError(f"{name}{list(index)} is {array[index]}: probabilities must not be negative")
     totals = np.asarray(array.sum(axis=-1))
-    wrong = np.abs(totals - 1.0) > TOLERANCE
+    wrong = np.abs(totals - 1.0) > tolerance
     if wrong.any():
         index = first_index(wrong)
         where = f"{name}{list(index)}" if index else name
         raise ValueError(
-            f"{where} sums to {float(totals[index])!r}: probabilities must sum to 1 within {TOLERANCE:g} "
+            f"{where} sums to {float(totals[index])!r}: probabilities must sum to 1 within {tolerance:g} "
             "(nothing is renormalised)"
         )
 
@@ -117,6 +119,8 @@ def whole(name: str, value: Any, least: int) -> int:
 
 def real(name: str, value: Any, low: float, high: float = math.inf, *, include_low: bool = False) -> float:
     """A finite float in (low, high), or [low, high) with `include_low`."""
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
     try:
         number = float(value)
     except (TypeError, ValueError):

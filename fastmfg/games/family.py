@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from fastmfg.games.checks import (
     Floats,
     Integers,
+    first_index,
     float_array,
     frozen,
     initial_density,
@@ -62,6 +63,10 @@ def population_kind(population: str) -> bool:
     if population not in ("state", "joint"):
         raise ValueError(f"population must be 'state' or 'joint', got {population!r}")
     return population == "joint"
+
+
+DENSITY_TOLERANCE = 1e-6
+"""Densities sum to one within this: many steps add the tolerance of rows up."""
 
 
 class Family(ABC):
@@ -133,6 +138,10 @@ class Family(ABC):
         """What functions see, flat and writable: the density [S], or the joint [S*A]."""
         return (density[:, None] * policy).ravel() if self.joint else density.copy()
 
+    def shaped(self, population: Floats) -> Floats:
+        """A flat population as users' functions see it: [S], or [S, A]."""
+        return population.reshape(self.n_states, self.n_actions) if self.joint else population
+
     def refuse_status(self, status: int, doing: str) -> None:
         """Raise when a kernel met a nonzero status."""
         if status != 0:
@@ -189,6 +198,13 @@ class CompiledFamily(Family):
         if fault[:, 0].any():
             i = int(np.argmax(fault[:, 0] != 0))
             raise ValueError(self._fault_text(int(members[i]), fault[i]))
+        lost = ~(np.abs(density.sum(axis=2) - 1.0) < DENSITY_TOLERANCE)
+        if lost.any():
+            i, h = first_index(lost)
+            raise ValueError(
+                f"the density of {self.name_of(int(members[i]))} at step {h} sums to {density[i, h].sum()}: "
+                "its parameters make rows overflow"
+            )
         return density, aux
 
     def _fault_text(self, member: int, fault: Integers) -> str:
@@ -234,7 +250,8 @@ class CompiledFamily(Family):
 
     def reward_at(self, member: int, h: int, population: Floats) -> Floats:
         if not isinstance(self.reward, Filler):
-            return called(f"reward({h}, population)", self.reward, h, population, (self.n_states, self.n_actions))
+            shape = (self.n_states, self.n_actions)
+            return called(f"reward({h}, population)", self.reward, h, self.shaped(population), shape)
         out = np.empty((self.n_states, self.n_actions))
         status = reward_kernels.reward_step(self.reward, self.common, self.thetas[member], h, population, out)
         if status != 0:
@@ -293,16 +310,13 @@ class CallableFamily(Family):
     def transition_at(self, member: int, h: int, population: Floats) -> Floats:
         name = f"transition({h}, population)" + (f" of game {member}" if len(self) > 1 else "")
         shape = (self.n_states, self.n_actions, self.n_states)
-        rows = called(name, self.transitions[member], h, self._shaped(population), shape)
+        rows = called(name, self.transitions[member], h, self.shaped(population), shape)
         refuse_non_distributions(name, rows)
         return rows
 
     def reward_at(self, member: int, h: int, population: Floats) -> Floats:
         shape = (self.n_states, self.n_actions)
-        return called(f"reward({h}, population)", self.reward, h, self._shaped(population), shape)
-
-    def _shaped(self, population: Floats) -> Floats:
-        return population.reshape(self.n_states, self.n_actions) if self.joint else population
+        return called(f"reward({h}, population)", self.reward, h, self.shaped(population), shape)
 
     def subset(self, members: Integers) -> CallableFamily:
         return CallableFamily(
@@ -324,8 +338,7 @@ def _called_rewards(
     for i in range(members.size):
         for h in range(family.horizon):
             population = family.population(density[i, h], policies[policy_of[i], h])
-            seen = population.reshape(S, A) if family.joint else population
-            out[i, h] = called(f"reward({h}, population)", reward, h, seen, (S, A))
+            out[i, h] = called(f"reward({h}, population)", reward, h, family.shaped(population), (S, A))
     return out
 
 

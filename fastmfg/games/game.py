@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.games.checks import Floats, float_array, initial_density, refuse_non_distributions, whole
-from fastmfg.games.family import CallableFamily, Family, StepFunction, called, population_kind
+from fastmfg.games.family import DENSITY_TOLERANCE, CallableFamily, Family, StepFunction, called, population_kind
 
 
 class Game:
@@ -134,18 +134,33 @@ class Game:
     def _seen(self, population: ArrayLike) -> Floats:
         shape = (self.n_states, self.n_actions) if self._family.joint else (self.n_states,)
         array = float_array("population", population, shape).ravel()
-        refuse_non_distributions("population", array)
+        refuse_non_distributions("population", array, DENSITY_TOLERANCE)
         return array
 
     def __repr__(self) -> str:
         return f"<Game: {self.n_states} states, {self.n_actions} actions, horizon {self.horizon}>"
 
 
+def _columns(function: StepFunction, population: Floats) -> int | None:
+    """Actions in a function's answer to a joint population, or None when it fails."""
+    try:
+        return int(np.shape(function(0, population))[1])
+    except Exception:  # whatever a user's function raises when the number of columns is wrong
+        return None
+
+
+def require_game(name: str, value: Any) -> Game:
+    """The value, if it is a game."""
+    if not isinstance(value, Game):
+        raise TypeError(f"{name} must be a Game, got {type(value).__name__}")
+    return value
+
+
 def _count_actions(transition: StepFunction, reward: StepFunction, density: Floats, legal: Any, joint: bool) -> int:
     """A: from the mask if there is one, else from the shape of the first table.
 
-    A joint population has A columns, which is what we ask for: functions are first tried with one column, which
-    broadcasts against arrays [S, A].
+    A joint population has A columns, which is what we ask for: functions are tried with one column, which broadcasts
+    against arrays [S, A]; an answer that follows the number of columns it was given tells nothing.
     """
     if legal is not None:
         mask = np.asarray(legal)
@@ -156,8 +171,7 @@ def _count_actions(transition: StepFunction, reward: StepFunction, density: Floa
         shape = (density.size, None, density.size)
         return int(called("transition(0, population)", transition, 0, density, shape).shape[1])
     for function in (transition, reward):
-        try:
-            return int(np.shape(function(0, density[:, None].copy()))[1])
-        except Exception:  # whatever a user's function raises when the number of columns is wrong
-            continue
+        one, two = (_columns(function, np.tile(density[:, None] / n, (1, n))) for n in (1, 2))
+        if one is not None and (one, two) != (1, 2):
+            return one
     raise ValueError('legal [S, A] is needed here: with population="joint" it says how many actions there are')

@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.games.checks import Floats, Integers, float_array, initial_density, refuse_non_distributions
-from fastmfg.games.family import CallableFamily, CompiledFamily, Family, StepFunction, as_reward, filler_family
+from fastmfg.games.family import (
+    CallableFamily,
+    CompiledFamily,
+    Family,
+    StepFunction,
+    as_reward,
+    filler_family,
+    population_kind,
+)
 from fastmfg.games.game import Game
 from fastmfg.kernels import table
 
@@ -42,8 +50,8 @@ class ModelClass:
             self._family = family.subset(np.array([game._member for game in games], dtype=np.int64))
             return
         self._family = CallableFamily(
-            [game._rows for game in games],
-            games[0]._rewards,
+            [_transition_of(game) for game in games],
+            _reward_of(games[0]),
             initial=games[0].initial,
             legal=games[0].legal,
             n_actions=games[0].n_actions,
@@ -97,7 +105,7 @@ class ModelClass:
                 shared=np.array([float(S)]),
                 thetas=tables.reshape(M, -1),
                 aux_size=0,
-                joint=population == "joint",
+                joint=population_kind(population),
             )
         )
 
@@ -189,7 +197,8 @@ class ModelClass:
     def __getitem__(self, index: Any) -> Any:
         """A `Game` for a whole number (negative ones count from the end), a class for a slice or a list of them."""
         if isinstance(index, slice):
-            return self._of(self._family.subset(np.arange(len(self), dtype=np.int64)[index]))
+            chosen = np.arange(len(self), dtype=np.int64)[index]
+            return self._of(self._family.subset(member_indices("index", chosen, len(self))))
         if isinstance(index, (list, np.ndarray)):
             return self._of(self._family.subset(member_indices("index", index, len(self))))
         i = operator.index(index)
@@ -207,6 +216,13 @@ class ModelClass:
         )
 
 
+def require_class(name: str, value: Any) -> ModelClass:
+    """The value, if it is a class of models."""
+    if not isinstance(value, ModelClass):
+        raise TypeError(f"{name} must be a ModelClass, got {type(value).__name__}")
+    return value
+
+
 def member_indices(name: str, indices: Any, n: int) -> Integers:
     """Distinct indices of models, checked; in the order given."""
     array = np.atleast_1d(np.asarray(indices))
@@ -219,6 +235,16 @@ def member_indices(name: str, indices: Any, n: int) -> Integers:
     if np.unique(array).size != array.size:
         raise ValueError(f"{name} holds a model twice: {indices!r}")
     return array.astype(np.int64)
+
+
+def _transition_of(game: Game) -> StepFunction:
+    """A function (h, population): the user's own where there is one, so that faults name the game of the class."""
+    family = game._family
+    return family.transitions[game._member] if isinstance(family, CallableFamily) else game._rows
+
+
+def _reward_of(game: Game) -> StepFunction:
+    return game._family.reward if isinstance(game._family, CallableFamily) else game._rewards
 
 
 def _refuse_unlike_games(games: list[Game]) -> None:

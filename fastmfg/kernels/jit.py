@@ -15,6 +15,7 @@ Environment: ``FASTMFG_CACHE=0`` turns the disk cache off.
 
 import os
 import threading
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +62,17 @@ def _build(decorator, function):
     return decorator(cache=False)(function)
 
 
+def _stamp(dispatcher):
+    """Make the cache forget a kernel when any file of this folder changes.
+
+    numba looks only at the file a kernel stands in, but kernels are compiled together with helpers of other files.
+    """
+    cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if hasattr(cache_file, "_source_stamp"):
+        files = sorted(Path(__file__).parent.glob("*.py"))
+        cache_file._source_stamp = tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
+
+
 class _Lazy:
     """Builds a compiled object at first use, once, whichever thread comes first."""
 
@@ -89,7 +101,15 @@ class Kernel(_Lazy):
 
     def _make(self):
         def decorator(cache):
-            return njit(self.signature, cache=cache, nogil=True, fastmath=REORDER, error_model="numpy")
+            def compiled(function):
+                dispatcher = njit(cache=cache, nogil=True, fastmath=REORDER, error_model="numpy")(function)
+                if cache:
+                    _stamp(dispatcher)
+                dispatcher.compile(self.signature)
+                dispatcher.disable_compile()
+                return dispatcher
+
+            return compiled
 
         return _build(decorator, self.function)
 
@@ -110,6 +130,11 @@ def kernel(signature):
 def inline(function):
     """Decorator: a helper compiled into the kernels that call it."""
     return njit(fastmath=REORDER, error_model="numpy")(function)
+
+
+def inline_exact(function):
+    """Decorator: a helper whose operations keep their order; products and sums may still be fused."""
+    return njit(fastmath={"contract"}, error_model="numpy")(function)
 
 
 def inline_finite(function):

@@ -7,14 +7,14 @@ exp is a polynomial over whole rows (compilers turn it into vector code; a libra
 import numpy as np
 from numba import types
 
-from fastmfg.kernels.jit import B2, F3, f8, inline, kernel
+from fastmfg.kernels.jit import B2, F3, f8, inline_exact, kernel
 
 LOG2E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it leaves round(x) in the low bits of the sum
 
 
-@inline
+@inline_exact
 def exp_row(x, bits, out):
     """out = exp(x) for x <= 0; exactly 0 below -700. `bits` is int64 scratch of the same length."""
     power = bits.view(np.float64)

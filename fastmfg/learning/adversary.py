@@ -16,7 +16,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmfg.comparing.distance import ConditionalClass, deviation_distances, directed_distances, pair_deviation
+from fastmfg.comparing.conditional import ConditionalClass
+from fastmfg.comparing.distance import deviation_distances, directed_distances, pair_deviation
 from fastmfg.comparing.neighbourhood import find_neighbourhoods
 from fastmfg.executors import blocks, map_tasks
 from fastmfg.games.checks import Floats, Integers
@@ -30,7 +31,7 @@ TEMPER = 0.5
 """Survivors are weighted by their likelihoods to this power: the last rivals must still count."""
 
 STALE = 0.1
-"""A deviation is used again until the weights have moved by this much in total variation."""
+"""A deviation is used again until the weights have moved by this much in total variation, or a model was dropped."""
 
 Equilibria = Callable[[Integers], Floats]
 """``equilibria(members) -> [n, H, S, A]``: equilibrium policies of members of the class."""
@@ -127,7 +128,7 @@ class Information(First):
         tempered = np.exp(TEMPER * (log_likelihood - log_likelihood.max()))
         weights = np.zeros(self.conditional.members.size)
         weights[alive] = tempered / tempered.sum()
-        if self.weights is None or np.abs(weights - self.weights).sum() / 2 >= STALE:
+        if self.weights is None or _moved(self.weights, weights):
             actions = information_actions(self.conditional.restrict(alive), weights[alive])
             self.weights, self.last = weights, deterministic(actions, self.conditional.family.n_actions)
         return self.last
@@ -139,6 +140,12 @@ ADVERSARIES: dict[str, Callable[[ConditionalClass, float, Equilibria], Adversary
     "nash": Nash,
     "information": Information,
 }
+
+
+def _moved(before: Floats, now: Floats) -> bool:
+    """Whether weights call for another deviation."""
+    dropped = (before > 0) & (now == 0)
+    return bool(dropped.any()) or float(np.abs(now - before).sum()) / 2 >= STALE
 
 
 def information_actions(conditional: ConditionalClass, weights: Floats) -> Integers:

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmfg.comparing.distance import ConditionalClass, condition_members
+from fastmfg.comparing.conditional import ConditionalClass, condition_members
 from fastmfg.games.checks import Floats, Integers, choice, frozen, policy_array, real, whole
-from fastmfg.games.model_class import ModelClass, member_indices
+from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.learning.adversary import ADVERSARIES, Adversary
 from fastmfg.learning.likelihood import Transitions, all_transitions, log_likelihoods, transitions_at
-from fastmfg.learning.oracle import Oracle, checked_sample
+from fastmfg.learning.oracle import Oracle, checked_sample, require_oracle
 from fastmfg.planning.solve import solve_models
 
 EVIDENCE = ("anytime", "paper")
@@ -152,7 +152,7 @@ def run_elimination(
             _anytime_round(run, policies[: int(min(left, len(policies)))], enough)
         rounds += 1
     return Elimination(
-        run.survivors,
+        frozen(run.survivors),
         frozen(run.log_likelihood),
         run.trajectories,
         rounds,
@@ -213,6 +213,8 @@ def eliminate(
     Only when ``converged`` is true do survivors lie within the tolerance of the true model: draw no conclusion from
     how many are left otherwise.
     """
+    require_class("models", models)
+    require_oracle(oracle)
     pi = policy_array("policy", policy, models.legal, models.horizon)
     n = len(models)
     settings = Settings(
@@ -243,7 +245,10 @@ def eliminate(
 
 
 def _log_likelihood(values: ArrayLike, n: int, candidates: Integers) -> Floats:
-    array = np.array(values, dtype=np.float64)
+    given = np.asarray(values)
+    if given.dtype.kind not in "fiu":
+        raise TypeError(f"log_likelihood must hold real numbers, got dtype {given.dtype}")
+    array = given.astype(np.float64)
     if array.shape != (n,):
         raise ValueError(f"log_likelihood must have shape [{n}], got {list(array.shape)}")
     bad = np.isnan(array) | (array == np.inf)

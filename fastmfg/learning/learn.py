@@ -19,15 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from fastmfg.comparing.distance import ConditionalClass, condition_members
+from fastmfg.comparing.conditional import ConditionalClass, condition_members, conditional_gaps
 from fastmfg.comparing.neighbourhood import Neighbourhoods, find_neighbourhoods
-from fastmfg.games.checks import Floats, Integers, choice, frozen, real, whole
+from fastmfg.games.checks import Floats, Integers, choice, frozen, policy_array, real, whole
 from fastmfg.games.game import Game
-from fastmfg.games.model_class import ModelClass
+from fastmfg.games.model_class import ModelClass, require_class
 from fastmfg.learning.adversary import ADVERSARIES
 from fastmfg.learning.eliminate import EVIDENCE, Elimination, Settings, run_elimination
-from fastmfg.learning.oracle import Oracle
-from fastmfg.planning.evaluate import class_gaps
+from fastmfg.learning.oracle import Oracle, require_oracle
 from fastmfg.planning.solve import Solution, solve
 
 STRATEGIES = ("heuristic",)
@@ -129,8 +128,9 @@ class _State:
         self.rounds: list[Round] = []
         self.solutions = solutions
         self.candidates: dict[int, _Candidate] = {}
-        self.exhausted: set[int] = set()  # references whose converged elimination removed nothing
+        self.exhausted: set[int] = set()  # references that have converged: they tell no two survivors apart any more
         self.reference: int | None = None
+        self.conditioned: tuple[tuple[int, int], ConditionalClass] | None = None
 
     def equilibrium(self, member: int) -> Solution:
         """The equilibrium of a member, solved at first demand; all others start from the first one's."""
@@ -143,13 +143,20 @@ class _State:
     def equilibria(self, members: Integers) -> Floats:
         return np.stack([self.equilibrium(int(m)).policy for m in members])
 
+    def conditional(self, member: int) -> ConditionalClass:
+        """The survivors conditioned on a member's equilibrium; the last one is kept."""
+        key = (member, self.alive.size)
+        if self.conditioned is None or self.conditioned[0] != key:
+            policy = np.array(self.equilibrium(member).policy)
+            self.conditioned = key, condition_members(self.models._family, policy, self.alive)
+        return self.conditioned[1]
+
     def candidate(self, member: int) -> _Candidate:
         """A member's equilibrium with its gaps in all survivors."""
         if member not in self.candidates:
-            policy = self.equilibrium(member).policy
             gaps = np.full(len(self.models), np.nan)
-            gaps[self.alive] = class_gaps(self.models._family, self.alive, np.array(policy))
-            self.candidates[member] = _Candidate(policy, gaps)
+            gaps[self.alive] = conditional_gaps(self.conditional(member))
+            self.candidates[member] = _Candidate(self.equilibrium(member).policy, gaps)
         return self.candidates[member]
 
     def best(self) -> tuple[float, int]:
@@ -228,16 +235,16 @@ def learn(
     RealizabilityError
         Every surviving model gives an observed transition probability 0.
     """
-    if not isinstance(models, ModelClass):
-        raise TypeError(f"models must be a ModelClass, got {type(models).__name__}")
-    if not callable(getattr(oracle, "sample", None)):
-        raise TypeError(f"oracle must have a method sample(deviation, reference, n), got {type(oracle).__name__}")
+    require_class("models", models)
+    require_oracle(oracle)
+    if on_round is not None and not callable(on_round):
+        raise TypeError(f"on_round must be a function of a Round, got {type(on_round).__name__}")
     plan = Plan.of(
         len(models), epsilon=epsilon, delta=delta, strategy=strategy, adversary=adversary, evidence=evidence,
         tolerance=tolerance, radius=radius, max_rounds=max_rounds, max_trajectories=max_trajectories, seed=seed,
         identify=identify,
     )  # fmt: skip
-    state = _State(models, oracle, plan, dict(equilibria or {}))
+    state = _State(models, oracle, plan, _checked_equilibria(equilibria, models))
     while (reason := _finished(state)) is None:
         started = time.perf_counter()
         order = state.order()
@@ -257,6 +264,17 @@ def learn(
     return _result(state, reason)
 
 
+def _checked_equilibria(equilibria: Mapping[int, Solution] | None, models: ModelClass) -> dict[int, Solution]:
+    known = dict(equilibria or {})
+    for member, solution in known.items():
+        if whole("a key of equilibria", member, 0) >= len(models):
+            raise IndexError(f"equilibria holds model {member}: model indices run from 0 to {len(models) - 1}")
+        if not isinstance(solution, Solution):
+            raise TypeError(f"equilibria[{member}] must be a Solution, got {type(solution).__name__}")
+        policy_array(f"equilibria[{member}].policy", solution.policy, models.legal, models.horizon)
+    return known
+
+
 def _finished(state: _State) -> str | None:
     """Why the loop is over, or None; leaves at least one candidate behind when it is."""
     if state.alive.size == 1:
@@ -274,6 +292,7 @@ def _finished(state: _State) -> str | None:
     if reason is not None:
         likeliest = int(state.alive[np.argmax(state.log_likelihood[state.alive])])
         state.candidate(likeliest)
+        reason = "bound" if state.enough() else reason
     return reason
 
 
@@ -298,8 +317,7 @@ def _choose(state: _State, order: list[int]) -> _Choice:
     for member in order:
         if member in state.exhausted:
             continue
-        policy = np.array(state.equilibrium(member).policy)
-        conditional = condition_members(state.models._family, policy, state.alive)
+        conditional = state.conditional(member)
         hoods = find_neighbourhoods(conditional, state.plan.radius)
         largest = int(hoods.counts.max())
         if largest <= state.alive.size / 2:
@@ -329,11 +347,9 @@ def _eliminate(state: _State, chosen: _Choice) -> Elimination:
     )  # fmt: skip
     dropped = outcome.eliminated_at >= 0
     state.eliminated_at[dropped] = state.trajectories + outcome.eliminated_at[dropped]
-    if dropped.any():
-        state.exhausted.clear()
-    elif outcome.converged or outcome.rounds == 0:
+    if outcome.converged or outcome.rounds == 0:
         state.exhausted.add(reference)
-    state.alive, state.log_likelihood = outcome.survivors, np.array(outcome.log_likelihood)
+    state.alive, state.log_likelihood = outcome.survivors.copy(), outcome.log_likelihood.copy()
     state.trajectories += outcome.trajectories
     state.reference = reference
     return outcome

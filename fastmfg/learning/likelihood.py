@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastmfg.comparing.distance import ConditionalClass
+from fastmfg.comparing.conditional import ConditionalClass
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.kernels import likelihood as likelihood_kernels
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.games.checks import Floats, Integers, first_index, policy_array, whole
-from fastmfg.games.game import Game
+from fastmfg.games.game import Game, require_game
 from fastmfg.kernels import walk as walk_kernels
 from fastmfg.planning.condition import condition_game
 
@@ -24,6 +24,14 @@ class Oracle(Protocol):
         ...
 
 
+def require_oracle(value: Any) -> Oracle:
+    """The value, if it can be sampled."""
+    if not callable(getattr(value, "sample", None)):
+        raise TypeError(f"oracle must have a method sample(deviation, reference, n), got {type(value).__name__}")
+    oracle: Oracle = value
+    return oracle
+
+
 class MeanFieldOracle:
     """Samples a known game as if it were unknown: the population is infinite and sits at the reference's density.
 
@@ -31,9 +39,7 @@ class MeanFieldOracle:
     """
 
     def __init__(self, game: Game, seed: int = 0) -> None:
-        if not isinstance(game, Game):
-            raise TypeError(f"game must be a Game, got {type(game).__name__}")
-        self.game = game
+        self.game = require_game("game", game)
         self.seed = whole("seed", seed, 0)
         self.trajectories = 0
         self._reference: Floats | None = None
@@ -71,7 +77,8 @@ def checked_sample(
     H, (S, A) = len(deviation), legal.shape
     answer = oracle.sample(deviation.copy(), reference.copy(), n)
     if not isinstance(answer, tuple) or len(answer) != 2:
-        raise TypeError(f"oracle.sample must return (states, actions), got {type(answer).__name__}")
+        what = f"a tuple of {len(answer)}" if isinstance(answer, tuple) else type(answer).__name__
+        raise TypeError(f"oracle.sample must return (states, actions), got {what}")
     states = _indices("states", answer[0], (n, H + 1), S)
     actions = _indices("actions", answer[1], (n, H), A)
     impossible = initial[states[:, 0]] == 0
@@ -86,7 +93,10 @@ def checked_sample(
 
 
 def _indices(name: str, values: Any, shape: tuple[int, int], bound: int) -> Integers:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"oracle.sample: {name} must have shape {list(shape)}: {error}") from None
     if array.dtype.kind not in "iu":
         raise TypeError(f"oracle.sample: {name} must be whole numbers, got dtype {array.dtype}")
     if array.shape != shape:

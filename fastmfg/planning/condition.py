@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import Floats, Integers, frozen, policy_array
 from fastmfg.games.family import Conditionals, Family
-from fastmfg.games.game import Game
+from fastmfg.games.game import Game, require_game
 from fastmfg.kernels import density as density_kernels
 
 ONE = np.zeros(1, dtype=np.int64)
@@ -40,6 +40,7 @@ class ConditionalModel:
 
 def condition(game: Game, policy: ArrayLike) -> ConditionalModel:
     """Freeze the population at the density of `policy` [H, S, A] in `game`."""
+    require_game("game", game)
     pi = policy_array("policy", policy, game.legal, game.horizon)
     conditionals = condition_game(game, pi)
     return ConditionalModel(game, frozen(pi), frozen(conditionals.density[0]), frozen(conditionals.reward[0]))

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.executors import blocks, items_a_task, map_tasks
-from fastmfg.games.checks import Floats, Integers, frozen, policy_array
+from fastmfg.games.checks import Floats, Integers, first_index, frozen, policy_array
 from fastmfg.games.family import Conditionals, Family
-from fastmfg.games.game import Game
-from fastmfg.games.model_class import ModelClass, member_indices
+from fastmfg.games.game import Game, require_game
+from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.kernels import backup as backup_kernels
 from fastmfg.planning.condition import ONE, condition_game
 
@@ -36,19 +36,22 @@ class Values:
     @property
     def policy_return(self) -> Floats:
         """``J_M(pi)`` [n]."""
-        returns: Floats = self.value[:, 0] @ self.initial
-        return returns
+        return self._mean(self.value[:, 0])
 
     @property
     def best_return(self) -> Floats:
         """``max_dev J_M(dev)`` [n]."""
-        returns: Floats = self.value[:, 1] @ self.initial
-        return returns
+        return self._mean(self.value[:, 1])
 
     @property
     def gap(self) -> Floats:
         """What the best response gains [n]; never negative (rounding can leave -1e-16)."""
-        return np.maximum((self.value[:, 1] - self.value[:, 0]) @ self.initial, 0.0)
+        return np.maximum(self._mean(self.value[:, 1] - self.value[:, 0]), 0.0)
+
+    def _mean(self, values: Floats) -> Floats:
+        """Over the start distribution; row by row, so that no result depends on what else is in the batch."""
+        means: Floats = (values * self.initial).sum(axis=1)
+        return means
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ def back_up(
         family.fill, family.common, family.thetas, members, aux, reward, policies, policy_of, q, greedy, value
     )
     family.refuse_status(status, "backing values up")
+    if not np.isfinite(value).all():
+        i = first_index(~np.isfinite(value))[0]
+        raise ValueError(f"the values of {family.name_of(int(members[i]))} are not finite: its rewards overflow")
     return Values(q, greedy, value, family.common.initial)
 
 
@@ -92,6 +98,7 @@ def evaluate(game: Game, policy: ArrayLike, deviation: ArrayLike | None = None) 
 
     Without a deviation, the crowd's own return ``J_M(policy; policy)``.
     """
+    require_game("game", game)
     pi = policy_array("policy", policy, game.legal, game.horizon)
     dev = pi if deviation is None else policy_array("deviation", deviation, game.legal, game.horizon)
     frozen_game = condition_game(game, pi)
@@ -112,32 +119,28 @@ def ne_gap(game: Game, policy: ArrayLike) -> float:
 
 
 def _values(game: Game, policy: ArrayLike) -> Values:
+    require_game("game", game)
     pi = policy_array("policy", policy, game.legal, game.horizon)
     return evaluate_pairs(game._family, np.array([game._member], dtype=np.int64), pi[None], ONE)[1]
 
 
 def ne_gaps(models: ModelClass, policy: ArrayLike, members: Any = None) -> Floats:
     """``E_M(policy)`` of every model M (or of `members`, in their order), [n]: the largest is the stopping bound."""
+    require_class("models", models)
     pi = policy_array("policy", policy, models.legal, models.horizon)
     chosen = (
         np.arange(len(models), dtype=np.int64) if members is None else member_indices("members", members, len(models))
     )
-    return class_gaps(models._family, chosen, pi)
-
-
-def class_gaps(family: Family, members: Integers, policy: Floats) -> Floats:
-    """NE gaps [n] of one checked policy in many models, in parallel."""
 
     def gaps(block: Integers) -> Floats:
-        return evaluate_pairs(family, block, policy[None], np.zeros(block.size, dtype=np.int64))[1].gap
+        members = chosen[block]
+        return evaluate_pairs(models._family, members, pi[None], np.zeros(members.size, dtype=np.int64))[1].gap
 
-    return np.concatenate(list(map_blocks(gaps, family, members)))
+    return np.concatenate(list(map_blocks(gaps, models._family, chosen.size)))
 
 
-def map_blocks(function: Callable[[Integers], Any], family: Family, members: Integers) -> Any:
-    """``function`` of consecutive blocks of members, side by side where the family is compiled."""
-    tasks = [
-        members[block.start : block.stop]
-        for block in blocks(members.size, items_a_task(family.row_entries, MODELS_A_TASK))
-    ]
+def map_blocks(function: Callable[[Integers], Any], family: Family, n: int) -> Any:
+    """``function`` of consecutive blocks of the positions 0..n-1, side by side where the family is compiled."""
+    size = items_a_task(family.row_entries, MODELS_A_TASK)
+    tasks = [np.arange(block.start, block.stop) for block in blocks(n, size)]
     return map_tasks(function, tasks, parallel=family.parallel)

@@ -8,7 +8,7 @@ mixes occupation measures with weight 1/(k+1); ``mirror-descent`` ``y <- y + ste
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike
 from fastmfg.executors import map_tasks
 from fastmfg.games.checks import Floats, choice, frozen, policy_array, real, whole
 from fastmfg.games.family import Family
-from fastmfg.games.game import Game
-from fastmfg.games.model_class import ModelClass
+from fastmfg.games.game import Game, require_game
+from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.kernels import softmax
 from fastmfg.planning.condition import ONE, occupancies
 from fastmfg.planning.evaluate import deterministic, evaluate_pairs
@@ -27,14 +27,20 @@ from fastmfg.planning.evaluate import deterministic, evaluate_pairs
 FLOOR = 1e-3
 """A start policy's probabilities are lifted to this before their logarithm is taken: lets unused actions come back."""
 
-FIRST_STEP = 3.0
+FIRST_STEP = 8.0
 """Mirror descent's first step times the mean range of Q over a state's actions: larger overshoots, smaller crawls."""
 
 GROW, SHRINK, LEAST = 1.1, 0.5, 0.1
 """The step grows after an accepted policy, shrinks after a refused one, never below LEAST times the first step."""
 
+SMALLEST_SCALE = 1e-290
+"""Ranges of Q below this are taken for it: steps stay finite."""
+
 WINDOW = 2
-"""A policy is accepted if its gap is at most the larger of the last WINDOW accepted gaps."""
+"""A policy is accepted if its gap is at most RISE times the larger of the last WINDOW accepted gaps."""
+
+RISE = 1.05
+"""A gap may rise a little: without that some per cent of small random games stall."""
 
 
 @dataclass(frozen=True)
@@ -126,40 +132,49 @@ class AdaptiveMirrorDescent:
     """Mirror descent whose step is scaled to Q, grows while the gap falls and shrinks when it rises.
 
     A proposal whose gap exceeds those of the last accepted ones is taken back and tried with a smaller step. At the
-    smallest step every proposal is accepted: the gap need not fall along the way to an equilibrium.
+    smallest step every proposal is accepted: the gap need not fall along the way to an equilibrium. The scale is the
+    larger of Q's spreads under the start policy and the uniform one: near an equilibrium the former vanishes.
     """
 
-    def __init__(self, step: float | None) -> None:
-        self.step = step
-        self.least = 0.0
-        self.y: Floats | None = None  # of the last accepted policy
-        self.proposed: Floats | None = None
-        self.accepted: Evaluation | None = None
-        self.recent: list[float] = []
+    def __init__(self) -> None:
+        self.step = self.least = 0.0
+        self.recent: list[float] = []  # gaps accepted last
+        self.accepted: tuple[Evaluation, Floats] | None = None  # with its logits
+        self.proposed: Floats | None = None  # logits
 
     def __call__(self, last: Evaluation) -> Floats:
-        if self.accepted is None or self.step is None or self.proposed is None:
+        if self.proposed is None:
             self._start(last)
-        elif last.gap <= max(self.recent) or self.step <= self.least:
-            self._accept(last, self.proposed, max(self.step, self.least) * GROW)
         else:
-            self.step *= SHRINK
-        assert self.accepted is not None and self.y is not None and self.step is not None
-        self.proposed, policy = mirror_step(self.accepted, self.y, self.step)
+            self._judge(last, self.proposed)
+        assert self.accepted is not None
+        evaluation, y = self.accepted
+        self.proposed, policy = mirror_step(evaluation, y, self.step)
         return policy
 
     def _start(self, first: Evaluation) -> None:
-        legal = first.game._family.common.legal
-        high = np.where(legal, first.q, -np.inf).max(axis=-1)
-        low = np.where(legal, first.q, np.inf).min(axis=-1)
-        moving = high - low > 0
-        scale = float((high - low)[moving].mean()) if moving.any() else 1.0
-        self._accept(first, logits(first.policy), FIRST_STEP / scale)
-        self.least = LEAST * FIRST_STEP / scale
+        uniform = first.game.uniform_policy()
+        far = first if np.array_equal(first.policy, uniform) else evaluation_of(first.game, uniform)
+        scale = max(spread_of_q(first), spread_of_q(far)) or 1.0
+        self.step = min(FIRST_STEP / max(scale, SMALLEST_SCALE), 1.0 / SMALLEST_SCALE)
+        self.least = LEAST * self.step
+        self.accepted = first, logits(first.policy)
+        self.recent = [first.gap]
 
-    def _accept(self, evaluation: Evaluation, y: Floats, step: float) -> None:
-        self.accepted, self.y, self.step = evaluation, y, step
-        self.recent = [*self.recent, evaluation.gap][-WINDOW:]
+    def _judge(self, last: Evaluation, y: Floats) -> None:
+        if last.gap <= RISE * max(self.recent) or self.step <= self.least:
+            self.accepted = last, y
+            self.step = max(self.step, self.least) * GROW
+            self.recent = [*self.recent, last.gap][-WINDOW:]
+        else:
+            self.step *= SHRINK
+
+
+def spread_of_q(evaluation: Evaluation) -> float:
+    """Mean over (h, s) of the range of Q over legal actions, where there is one; 0 where actions never matter."""
+    legal = evaluation.game._family.common.legal
+    spread = np.where(legal, evaluation.q, -np.inf).max(axis=-1) - np.where(legal, evaluation.q, np.inf).min(axis=-1)
+    return float(spread[spread > 0].mean()) if (spread > 0).any() else 0.0
 
 
 def logits(policy: Floats) -> Floats:
@@ -175,11 +190,11 @@ def mirror_step(evaluation: Evaluation, y: Floats, step: float) -> tuple[Floats,
 
 
 def _mirror_descent(step: float | None) -> Method:
-    return AdaptiveMirrorDescent(None) if step is None else MirrorDescent(step)
+    return AdaptiveMirrorDescent() if step is None else MirrorDescent(step)
 
 
 METHODS: dict[str, Callable[[float | None], Method]] = {
-    "auto": AdaptiveMirrorDescent,
+    "auto": _mirror_descent,
     "best-response-mixing": BestResponseMixing,
     "fictitious-play": FictitiousPlay,
     "mirror-descent": _mirror_descent,
@@ -221,6 +236,7 @@ def solve(
     Solution
         The best policy seen, its gap, and ``converged=False`` where no policy met the tolerance.
     """
+    require_game("game", game)
     name = choice("method", method, tuple(METHODS))
     limit, every = whole("max_iterations", max_iterations, 1), whole("gap_every", gap_every, 0)
     absolute = 0.0 if tol is None else real("tol", tol, 0.0, include_low=True)
@@ -278,17 +294,24 @@ def solve_models(
     others start: results depend neither on the order of the others nor on the number of threads.
     """
     real("tol", tol, 0.0)
-    chosen = range(len(models)) if members is None else [int(m) for m in members]
-    if not len(chosen):
-        return
-    family = models._family
-    first = chosen[0] if start is None else start
+    whole("max_iterations", max_iterations, 1)
+    n = len(require_class("models", models))
+    if members is not None and len(members) == 0:
+        return iter(())
+    chosen = range(n) if members is None else member_indices("members", members, n).tolist()
+    first = chosen[0] if start is None else int(member_indices("start", start, n)[0])
+    return _solutions(models._family, chosen, first, tol, max_iterations)
+
+
+def _solutions(
+    family: Family, members: Sequence[int], first: int, tol: float, max_iterations: int
+) -> Iterator[Solution]:
     anchor = _solve_member(family, first, None, tol, max_iterations)
 
     def solution(member: int) -> Solution:
         return anchor if member == first else _solve_member(family, member, anchor.policy, tol, max_iterations)
 
-    yield from map_tasks(solution, chosen, parallel=family.parallel)
+    yield from map_tasks(solution, members, parallel=family.parallel)
 
 
 def _solve_member(family: Family, member: int, start: Floats | None, tol: float, max_iterations: int) -> Solution:

@@ -1,0 +1,174 @@
+"""What the package is made of: who imports whom, what an import costs, where compiled code is kept."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from builders import ROOT
+
+import fastmfg
+from fastmfg.kernels import jit
+
+IMPORT_LINTER = "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache'])"
+
+LOOK_AT_IMPORT = """
+import json, pkgutil, sys
+import fastmfg
+loaded = sorted({name.partition(".")[0] for name in sys.modules})
+from numba.core.dispatcher import Dispatcher
+from fastmfg.kernels.jit import Kernel, Filler
+built, compiled = [], []
+for name, module in list(sys.modules.items()):
+    if name.startswith("fastmfg."):
+        for key, value in vars(module).items():
+            if isinstance(value, (Kernel, Filler)) and value._built is not None:
+                built.append(f"{name}.{key}")
+            if isinstance(value, Dispatcher) and value.signatures:
+                compiled.append(f"{name}.{key}")
+print(json.dumps({"loaded": loaded, "built": built, "compiled": compiled}))
+"""
+
+USE_A_KERNEL = """
+import json
+import numpy as np
+import fastmfg
+from fastmfg.kernels import density, jit, table
+P = np.arange(8.0).reshape(1, 2, 2, 2)
+common = jit.Common(np.array([2.0]), np.array([0.5, 0.5]), np.ones((2, 2), dtype=bool))
+out = np.empty((2, 2, 2))
+status = density.tabulate(
+    table.prepare, table.fill, common, P.ravel(), 0, common.initial, np.empty(0), out
+)
+assert status == 0 and (out == P[0]).all()
+stats = density.tabulate.dispatcher.stats
+print(json.dumps({
+    "file": fastmfg.__file__,
+    "path": stats.cache_path,
+    "hits": sum(stats.cache_hits.values()),
+    "misses": sum(stats.cache_misses.values()),
+}))
+"""
+
+USE_A_REWARD = """
+import json
+import numpy as np
+import fastmfg
+from fastmfg.kernels import jit, reward
+common = jit.Common(np.empty(0), np.array([0.5, 0.5]), np.ones((2, 1), dtype=bool))
+out, status = np.empty((1, 1, 2, 1)), np.zeros(1, dtype=np.int64)
+zero, pi = np.zeros(1, dtype=np.int64), np.ones((1, 1, 2, 1))
+reward.rewards(
+    reward.crowd_aversion, common, np.empty((1, 0)), zero, np.full((1, 1, 2), 0.5), pi, zero, False, out, status
+)
+print(json.dumps({"reward": out[0, 0, 0, 0]}))
+"""
+
+
+def run(code, cwd, **environment):
+    """The JSON that a fresh interpreter prints."""
+    env = {name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "FASTMFG_CACHE")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=cwd, env={**env, **environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A folder that holds a copy of the package without any compiled code."""
+    source = os.path.dirname(fastmfg.__file__)
+    shutil.copytree(source, tmp_path / "fastmfg", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def compiled_files(folder):
+    return [path for path in folder.rglob("*") if path.suffix in (".nbc", ".nbi")]
+
+
+def test_imports_go_one_way():
+    done = subprocess.run([sys.executable, "-c", IMPORT_LINTER], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+def test_an_import_loads_no_plots_and_compiles_nothing(tmp_path):
+    found = run(LOOK_AT_IMPORT, tmp_path)
+    assert {"fastmfg", "numba", "numpy"} <= set(found["loaded"])
+    assert not {"matplotlib", "tqdm"} & set(found["loaded"])
+    assert found["built"] == []
+    assert found["compiled"] == []
+
+
+def test_compiled_code_is_kept_for_the_next_process(copy):
+    first = run(USE_A_KERNEL, copy, PYTHONPATH=str(copy))
+    assert first["file"].startswith(str(copy))
+    assert (first["hits"], first["misses"]) == (0, 1)
+    assert len(compiled_files(copy)) >= 6  # the kernel and two fillers, an index and code for each
+    second = run(USE_A_KERNEL, copy, PYTHONPATH=str(copy))
+    assert (second["hits"], second["misses"]) == (1, 0)
+
+
+def test_an_edited_helper_of_another_module_is_not_used_from_the_cache(copy):
+    before = run(USE_A_REWARD, copy, PYTHONPATH=str(copy))
+    assert before["reward"] == pytest.approx(-math.log(1e-11) - math.log(0.5))
+    helper = copy / "fastmfg" / "kernels" / "density.py"  # `population_of` is compiled into `reward.rewards`
+    text = helper.read_text()
+    assert text.count("out[s] = mu[s]\n") == 1
+    helper.write_text(text.replace("out[s] = mu[s]\n", "out[s] = 2.0 * mu[s]\n"))
+    after = run(USE_A_REWARD, copy, PYTHONPATH=str(copy))
+    assert after["reward"] == pytest.approx(-math.log(1e-11) - math.log(1.0))
+
+
+def test_the_disk_cache_can_be_turned_off(copy):
+    answer = run(USE_A_KERNEL, copy, PYTHONPATH=str(copy), FASTMFG_CACHE="0", XDG_CACHE_HOME=str(copy / "cache"))
+    assert answer["file"].startswith(str(copy))
+    assert answer["path"] is None
+    assert compiled_files(copy) == []
+
+
+def test_kernels_work_where_no_folder_can_be_written(copy):
+    # a file stands where each cache folder would be made: that stops even root
+    (copy / "fastmfg" / "kernels" / "__pycache__").touch()
+    (copy / "home").touch()
+    folders = {name: str(copy / "home" / "x") for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "USERPROFILE")}
+    answer = run(USE_A_KERNEL, copy, PYTHONPATH=str(copy), PYTHONDONTWRITEBYTECODE="1", **folders)
+    assert answer["file"].startswith(str(copy))
+    assert answer["path"] is None
+    assert compiled_files(copy) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no locator available"), PermissionError("read-only")])
+def test_a_cache_that_cannot_be_written_is_done_without(error):
+    tried = []
+
+    def decorator(cache):
+        def build(function):
+            tried.append(cache)
+            if cache:
+                raise error
+            return function
+
+        return build
+
+    assert jit._build(decorator, abs) is abs
+    assert tried == [True, False]
+
+
+def test_other_errors_of_a_build_are_not_hidden():
+    def decorator(cache):
+        raise TypeError("does not compile")
+
+    with pytest.raises(TypeError, match="does not compile"):
+        jit._build(decorator, abs)
+
+
+def test_the_package_is_typed_and_says_what_it_offers():
+    assert (ROOT / "fastmfg" / "py.typed").exists()
+    for name in fastmfg.__all__:
+        assert getattr(fastmfg, name) is not None

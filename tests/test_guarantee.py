@@ -1,0 +1,83 @@
+"""The promise of a run, tested so that it can fail: the true model is lost with probability at most delta.
+
+The check allows as many losses as a coin of probability delta shows with error probability 1e-6. Given runs whose
+threshold was set far too low, the same check must fail.
+"""
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+import fastmfg as mfg
+
+RUNS, DELTA, ERROR = 400, 0.2, 1e-6
+RULES = [("anytime", "information"), ("anytime", "max"), ("paper", "first")]
+CLASSES = {  # noisy rows and near models: a few transitions say little
+    "two steps, eight models": {"n_models": 8, "n_states": 5, "horizon": 2, "scale": 0.3},
+    "three steps, six models": {"n_models": 6, "n_states": 4, "horizon": 3, "scale": 0.5},
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one run ended."""
+
+    kept: bool  # the true model survived
+    dropped: int  # models eliminated
+    bound: float  # on the NE gap, as the run states it
+    gap: float  # the NE gap in the true model
+
+
+def one_run(models, seed, evidence, adversary):
+    true = int(np.random.default_rng([1, seed]).integers(len(models)))
+    oracle = mfg.MeanFieldOracle(models[true], seed=seed)
+    out = mfg.learn(
+        models, oracle, epsilon=0.01, delta=DELTA, evidence=evidence, adversary=adversary, max_trajectories=1000
+    )
+    kept = true in out.survivors
+    return Run(kept, len(models) - out.survivors.size, out.ne_gap_bound, mfg.ne_gap(models[true], out.policy))
+
+
+def many_runs(kind, evidence, adversary):
+    models = mfg.linear_class(**CLASSES[kind], n_actions=3, d_phi=3, d_psi=3, seed=1)
+    return [one_run(models, seed, evidence, adversary) for seed in range(RUNS)]
+
+
+def check_guarantee(runs):
+    """Fail unless losses, and bounds under the true gap, are as rare as delta allows, and none without a loss."""
+    allowed = binom.ppf(1 - ERROR, len(runs), DELTA)
+    lost = sum(not run.kept for run in runs)
+    uncovered = [run for run in runs if run.bound < run.gap - 1e-9]
+    assert not any(run.kept for run in uncovered), "a bound below the true gap although the true model survived"
+    assert lost <= allowed, f"the true model was lost in {lost} of {len(runs)} runs, {allowed:.0f} are allowed"
+    assert len(uncovered) <= allowed, f"{len(uncovered)} bounds do not hold, {allowed:.0f} may fail"
+
+
+@pytest.mark.parametrize(("evidence", "adversary"), RULES)
+@pytest.mark.parametrize("kind", CLASSES)
+def test_the_true_model_is_kept(kind, evidence, adversary):
+    runs = many_runs(kind, evidence, adversary)
+    check_guarantee(runs)
+    # the promise was put at risk: most runs eliminated, and few were left with every model
+    assert np.mean([run.dropped for run in runs]) >= 2
+
+
+@pytest.mark.parametrize(("evidence", "adversary"), RULES)
+@pytest.mark.parametrize("kind", CLASSES)
+def test_a_threshold_set_too_low_is_caught(kind, evidence, adversary, monkeypatch):
+    settings = sys.modules["fastmfg.learning.eliminate"].Settings
+    right = settings.threshold
+    monkeypatch.setattr(settings, "threshold", lambda self, *args: 0.02 * right(self, *args))
+    runs = many_runs(kind, evidence, adversary)
+    with pytest.raises(AssertionError, match="the true model was lost"):
+        check_guarantee(runs)
+
+
+def test_a_bound_below_the_gap_is_caught():
+    runs = [Run(kept=True, dropped=3, bound=0.01, gap=0.009)] * (RUNS - 1)
+    check_guarantee(runs)
+    with pytest.raises(AssertionError, match="although the true model survived"):
+        check_guarantee([*runs, Run(kept=True, dropped=3, bound=0.01, gap=0.011)])
