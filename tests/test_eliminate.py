@@ -21,7 +21,7 @@ from learning_cases import (
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fastmfg as mfg
-from fastmfg.learning.adversary import ADVERSARIES, STALE, TEMPER
+from fastmfg.learning.adversary import ADVERSARIES, STALE, TEMPER, USES
 
 EVIDENCE = ("anytime", "paper")
 CLASSES = {
@@ -109,14 +109,15 @@ class NaiveNash(Naive):
 class NaiveInformation(NaiveMax):
     """Backward induction on the weighted squared Hellinger distances, pair by pair."""
 
-    weights = None
+    weights, uses = None, 0
 
     def deviation(self, alive, log_likelihood, tolerance):
         tempered = np.exp(TEMPER * (log_likelihood[alive] - max(log_likelihood[alive])))
         weights = np.zeros(len(log_likelihood))
         weights[alive] = tempered / sum(tempered)
-        dropped = self.weights is not None and any((self.weights > 0) & (weights == 0))
-        if self.weights is None or dropped or sum(abs(weights - self.weights)) / 2 >= STALE:
+        self.uses += 1
+        if self.weights is None or self.uses > USES or sum(abs(weights - self.weights)) / 2 >= STALE:
+            self.uses = 1
             self.weights, self.last = weights, self.best(weights)
         return self.last
 
