@@ -344,3 +344,16 @@ def test_results_are_read_only():
     out, _ = learn(near_class(0))
     for name in ("policy", "survivors", "log_likelihood", "eliminated_at", "reference_policy"):
         assert not getattr(out, name).flags.writeable, name
+
+
+def test_a_crowd_of_twins_does_not_hide_the_pair_to_tell_apart():
+    """More identical models than a deviation is chosen among, and one that differs under the last action only."""
+    twin = np.full((1, 1, 2, 2, 2), 0.5)
+    other = twin.copy()
+    other[:, :, :, 1] = [0.9, 0.1]
+    models = mfg.ModelClass.from_tables(
+        np.concatenate([np.repeat(twin, 80, axis=0), other]), [0.5, 0.5], "crowd-aversion"
+    )
+    options = {"epsilon": 1e-6, "delta": 0.01, "tolerance": 0.1, "identify": True, "max_trajectories": 500}
+    learned = mfg.learn(models, mfg.MeanFieldOracle(models[0], seed=1), **options)
+    assert learned.survivors.tolist() == list(range(80))

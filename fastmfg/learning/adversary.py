@@ -85,9 +85,13 @@ class First(_ByDistance):
         super().__init__(conditional, tolerance, find_neighbourhoods(conditional, tolerance).near)
 
     def deviation(self, alive: Integers, log_likelihood: Floats) -> Floats:
-        j, k = _first_pair(np.tril(~self.near[np.ix_(alive, alive)]), alive)
+        j, k = alive[self._first_far(alive)].tolist()
         distance, policy = self.pair_deviation(j, k)
         return policy if distance > self.tolerance else self.pair_deviation(k, j)[1]
+
+    def _first_far(self, alive: Integers) -> Integers:
+        """Which two of the survivors, j before k."""
+        return _first_pair(np.tril(~self.near[np.ix_(alive, alive)]))
 
 
 class Max(_ByDistance):
@@ -99,7 +103,7 @@ class Max(_ByDistance):
 
     def deviation(self, alive: Integers, log_likelihood: Floats) -> Floats:
         among = self.distances[np.ix_(alive, alive)]
-        return self.pair_deviation(*_first_pair(among == among.max(), alive))[1]
+        return self.pair_deviation(*alive[_first_pair(among == among.max())].tolist())[1]
 
 
 class Nash(_ByDistance):
@@ -119,10 +123,9 @@ class Nash(_ByDistance):
         return chosen
 
 
-def _first_pair(mask: NDArray[np.bool_], alive: Integers) -> tuple[int, int]:
-    """Positions of the first pair of survivors that a mask [k, k] marks."""
-    row, col = np.unravel_index(int(np.argmax(mask)), mask.shape)
-    return int(alive[row]), int(alive[col])
+def _first_pair(mask: NDArray[np.bool_]) -> Integers:
+    """Row and column of the first true entry."""
+    return np.array(np.unravel_index(int(np.argmax(mask)), mask.shape))
 
 
 class Information(First):
@@ -133,7 +136,8 @@ class Information(First):
     uses = 0
 
     def deviation(self, alive: Integers, log_likelihood: Floats) -> Floats:
-        rivals = np.sort(np.argsort(-log_likelihood, kind="stable")[:RIVALS])
+        likeliest = np.argsort(-log_likelihood, kind="stable")[:RIVALS]
+        rivals = np.union1d(likeliest, self._first_far(alive))  # at least one pair to tell apart
         tempered = np.exp(TEMPER * (log_likelihood[rivals] - log_likelihood.max()))
         weights = np.zeros(self.conditional.members.size)
         weights[alive[rivals]] = tempered / tempered.sum()
