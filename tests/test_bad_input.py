@@ -524,9 +524,19 @@ def test_policies(name, call, policy, error, message):
         ({"gap_every": None}, TypeError, "gap_every must be a whole number, got None"),
         ({"method": "mirror-descent", "step": 0.0}, ValueError, r"step must lie in \(0, inf\), got 0\.0"),
         ({"method": "mirror-descent", "step": -1.0}, ValueError, r"step must lie in \(0, inf\), got -1\.0"),
-        ({"method": "best-response-mixing", "step": 1.5}, ValueError, r"step must lie in \(0, 1\] .*, got 1\.5"),
-        ({"method": "fictitious-play", "step": 2}, ValueError, r"step must lie in \(0, 1\] .*, got 2"),
-        ({"method": "auto", "step": 0.5}, ValueError, "step can not be given to method 'auto'"),
+        ({"method": "best-response-mixing", "step": 1.5}, ValueError, r"step must lie in \(0, 1\], got 1\.5"),
+        ({"method": "fictitious-play", "step": 2}, ValueError, r"step must lie in \(0, 1\], got 2"),
+        ({"method": "auto", "step": 0.5}, TypeError, "method 'auto' has no option 'step': it takes none"),
+        ({"method": "anderson", "memory": 0}, ValueError, "memory must be at least 1, got 0"),
+        ({"method": "prior-descent", "temperature": -1}, ValueError, "temperature must lie in .*, got -1"),
+        (
+            {"method": "prior-descent", "inner": 3},
+            TypeError,
+            "no option 'inner': it takes temperature, inner_iterations",
+        ),
+        ({"method": "best-response-mixing", "step": "1/k"}, ValueError, "'harmonic', got '1/k'"),
+        ({"max_seconds": 0}, ValueError, "max_seconds must lie in .*, got 0"),
+        ({"callback": 3}, TypeError, "callback must be a function, got int"),
     ],
 )
 def test_solve(options, error, message):

@@ -1,0 +1,65 @@
+"""The default solver: adapts its step, notices that it stalls or cycles, and changes method.
+
+It begins with adaptive mirror descent. When the best gap has not fallen by a tenth within a while, the next method of
+the list takes over, from the best policy seen; when the list is through it begins anew from the uniform policy, with
+twice the patience.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastmfg.games.checks import Floats
+from fastmfg.planning.anderson import Anderson
+from fastmfg.planning.evaluation import Evaluation, Method, evaluation_of
+from fastmfg.planning.mirror import AdaptiveMirrorDescent
+from fastmfg.planning.mixing import FictitiousPlay
+
+PATIENCE = 25
+"""Iterations within which mirror descent must lower the best gap; others have twice as many."""
+
+PROGRESS = 0.9
+"""What the best gap must be lowered to, relatively."""
+
+STAGES: tuple[Callable[[], Method], ...] = (
+    AdaptiveMirrorDescent,
+    Anderson,
+    lambda: Anderson(step=20.0, memory=3),
+    lambda: Anderson(step=1.0),
+    lambda: Anderson(step=0.2, memory=3),
+    FictitiousPlay,
+)
+
+
+class Auto:
+    """Mirror descent first, other methods when it stalls."""
+
+    def __init__(self) -> None:
+        self.stage = 0
+        self.method = STAGES[0]()
+        self.best: Evaluation | None = None
+        self.mark = 0.0  # the best gap when the method was looked at last
+        self.waited = 0
+
+    def __call__(self, last: Evaluation) -> Floats:
+        if self.best is None:
+            self.best, self.mark = last, last.gap
+            return self.method(last)
+        if last.gap < self.best.gap:
+            self.best = last
+        self.waited += 1
+        patience = PATIENCE if self.stage == 0 else 2 * PATIENCE
+        if self.waited < patience << (self.stage // len(STAGES)):
+            return self.method(last)
+        self.waited = 0
+        stalled = self.best.gap > PROGRESS * self.mark
+        self.mark = self.best.gap
+        return self._change(self.best) if stalled else self.method(last)
+
+    def _change(self, best: Evaluation) -> Floats:
+        """The first proposal of the next method."""
+        self.stage += 1
+        rounds, place = divmod(self.stage, len(STAGES))
+        self.method = STAGES[place]()
+        anew = rounds > 0 and place == 0
+        return self.method(evaluation_of(best.game, best.game.uniform_policy()) if anew else best)

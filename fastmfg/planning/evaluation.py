@@ -1,0 +1,60 @@
+"""A policy evaluated in its own game: what every solver looks at, and the form solvers take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from fastmfg.games.checks import Floats
+from fastmfg.games.game import Game
+from fastmfg.planning.condition import ONE
+from fastmfg.planning.evaluate import deterministic, evaluate_pairs
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A policy with everything a method may want to know of it."""
+
+    game: Game
+    policy: Floats  # [H, S, A]
+    density: Floats  # [H, S]
+    aux: Floats  # [1, H, *]
+    reward: Floats  # [H, S, A]
+    q: Floats  # [H, S, A]
+    best_response: Floats  # [H, S, A]
+    gap: float
+
+
+class Method(Protocol):
+    """Proposes the next policy, given the evaluation of the one it proposed last (the start policy at first)."""
+
+    def __call__(self, last: Evaluation) -> Floats: ...
+
+
+def evaluation_of(game: Game, policy: Floats) -> Evaluation:
+    members = np.array([game._member], dtype=np.int64)
+    frozen_game, values = evaluate_pairs(game._family, members, policy[None], ONE)
+    response = deterministic(values.greedy[0], game.n_actions)
+    return Evaluation(
+        game, policy, frozen_game.density[0], frozen_game.aux, frozen_game.reward[0], values.q[0], response,
+        float(values.gap[0]),
+    )  # fmt: skip
+
+
+def spread_of_q(evaluation: Evaluation) -> float:
+    """Mean over (h, s) of the range of Q over legal actions, where there is one; 0 where actions never matter."""
+    legal = evaluation.game._family.common.legal
+    spread = np.where(legal, evaluation.q, -np.inf).max(axis=-1) - np.where(legal, evaluation.q, np.inf).min(axis=-1)
+    return float(spread[spread > 0].mean()) if (spread > 0).any() else 0.0
+
+
+def scale_of_q(evaluation: Evaluation) -> float:
+    """The larger of Q's spreads under this policy and the uniform one; 1 where actions never matter.
+
+    Near an equilibrium the former vanishes.
+    """
+    uniform = evaluation.game.uniform_policy()
+    far = evaluation if np.array_equal(evaluation.policy, uniform) else evaluation_of(evaluation.game, uniform)
+    return max(spread_of_q(evaluation), spread_of_q(far)) or 1.0

@@ -1,0 +1,122 @@
+"""Solvers that add values to logits: mirror descent (Perolat et al. 2022) and prior descent (Cui, Koeppl 2021)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastmfg.games.checks import Floats, real, whole
+from fastmfg.kernels import softmax
+from fastmfg.planning.condition import ONE
+from fastmfg.planning.evaluate import back_up
+from fastmfg.planning.evaluation import Evaluation, scale_of_q
+
+FLOOR = 1e-3
+"""A start policy's probabilities are lifted to this before their logarithm is taken: lets unused actions come back."""
+
+FIRST_STEP = 8.0
+"""Mirror descent's first step times the mean range of Q over a state's actions: larger overshoots, smaller crawls."""
+
+GROW, SHRINK, LEAST = 1.1, 0.5, 0.1
+"""The step grows after an accepted policy, shrinks after a refused one, never below LEAST times the first step."""
+
+SMALLEST_SCALE = 1e-290
+"""Ranges of Q below this are taken for it: steps stay finite."""
+
+WINDOW = 2
+"""A policy is accepted if its gap is at most RISE times the larger of the last WINDOW accepted gaps."""
+
+RISE = 1.05
+"""A gap may rise a little: without that some per cent of small random games stall."""
+
+
+class MirrorDescent:
+    """``y <- y + step Q^pi``, ``pi = softmax(y)`` over legal actions, y = log pi at the start; a fixed step."""
+
+    def __init__(self, step: float) -> None:
+        self.step = real("step", step, 0.0)
+        self.y: Floats | None = None
+
+    def __call__(self, last: Evaluation) -> Floats:
+        y = logits(last.policy) if self.y is None else self.y
+        self.y, policy = logit_step(last, y, last.q, self.step)
+        return policy
+
+
+class AdaptiveMirrorDescent:
+    """Mirror descent whose step is scaled to Q, grows while the gap falls and shrinks when it rises.
+
+    A proposal whose gap exceeds those of the last accepted ones is taken back and tried with a smaller step. At the
+    smallest step every proposal is accepted: the gap need not fall along the way to an equilibrium.
+    """
+
+    def __init__(self) -> None:
+        self.step = self.least = 0.0
+        self.recent: list[float] = []  # gaps accepted last
+        self.accepted: tuple[Evaluation, Floats] | None = None  # with its logits
+        self.proposed: Floats | None = None  # logits
+
+    def __call__(self, last: Evaluation) -> Floats:
+        if self.proposed is None:
+            self._start(last)
+        else:
+            self._judge(last, self.proposed)
+        assert self.accepted is not None
+        evaluation, y = self.accepted
+        self.proposed, policy = logit_step(evaluation, y, evaluation.q, self.step)
+        return policy
+
+    def _start(self, first: Evaluation) -> None:
+        self.step = min(FIRST_STEP / max(scale_of_q(first), SMALLEST_SCALE), 1.0 / SMALLEST_SCALE)
+        self.least = LEAST * self.step
+        self.accepted = first, logits(first.policy)
+        self.recent = [first.gap]
+
+    def _judge(self, last: Evaluation, y: Floats) -> None:
+        if last.gap <= RISE * max(self.recent) or self.step <= self.least:
+            self.accepted = last, y
+            self.step = max(self.step, self.least) * GROW
+            self.recent = [*self.recent, last.gap][-WINDOW:]
+        else:
+            self.step *= SHRINK
+
+
+def logits(policy: Floats) -> Floats:
+    y: Floats = np.log(np.maximum(policy, FLOOR))
+    return y
+
+
+def logit_step(evaluation: Evaluation, y: Floats, q: Floats, step: float) -> tuple[Floats, Floats]:
+    """The logits ``y + step * q``, shifted to a largest legal entry of 0, and their softmax."""
+    y_next, policy = np.empty_like(y), np.empty_like(y)
+    softmax.mirror_step(y, q, step, evaluation.game._family.common.legal, y_next, policy)
+    return y_next, policy
+
+
+class PriorDescent:
+    """``pi = prior * exp(Q* / temperature)``, normalised, Q* the best response's values under the current density.
+
+    The prior becomes the current policy at every iteration number, counted from 1, that `inner_iterations` divides;
+    never when that is None, which makes it the Boltzmann fixed-point iteration. The first prior is the start policy.
+    `temperature` is in units of reward; by default the spread of Q.
+    """
+
+    def __init__(self, temperature: float | None = None, inner_iterations: int | None = 10) -> None:
+        self.temperature = None if temperature is None else real("temperature", temperature, 0.0)
+        self.inner = None if inner_iterations is None else whole("inner_iterations", inner_iterations, 1)
+        self.prior: Floats | None = None  # logits
+        self.iteration = 0
+
+    def __call__(self, last: Evaluation) -> Floats:
+        self.iteration += 1
+        if self.temperature is None:
+            self.temperature = max(scale_of_q(last), SMALLEST_SCALE)
+        if self.prior is None or (self.inner is not None and self.iteration % self.inner == 0):
+            self.prior = np.log(np.maximum(last.policy, np.finfo(np.float64).tiny))
+        family, members = last.game._family, np.array([last.game._member], dtype=np.int64)
+        best = back_up(family, members, last.aux, last.reward[None], last.best_response[None], ONE)
+        return logit_step(last, self.prior, best.q[0], 1.0 / self.temperature)[1]
+
+
+def mirror_descent(step: float | None = None) -> MirrorDescent | AdaptiveMirrorDescent:
+    """Mirror descent with a fixed step, or one that is scaled to Q and adapted."""
+    return AdaptiveMirrorDescent() if step is None else MirrorDescent(step)
