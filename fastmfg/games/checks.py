@@ -45,6 +45,25 @@ def float_array(name: str, values: ArrayLike, shape: tuple[int | None, ...]) -> 
     return result
 
 
+def index_array(name: str, values: ArrayLike, shape: tuple[int | None, ...], bound: int) -> Integers:
+    """A fresh C-ordered int64 copy of indices 0..bound-1 of the given shape (None: any length but 0)."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array of shape {shape_text(shape)}: {error}") from None
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold whole numbers, got dtype {array.dtype}")
+    if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
+        raise ValueError(f"{name} must have shape {shape_text(shape)}, got {shape_text(array.shape)}")
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, got shape {shape_text(array.shape)}")
+    wrong = (array < 0) | (array >= bound)
+    if wrong.any():
+        index = first_index(wrong)
+        raise ValueError(f"{name}{list(index)} is {array[index]}: must lie in 0..{bound - 1}")
+    return np.array(array, dtype=np.int64, order="C")
+
+
 def refuse_non_finite(name: str, array: Floats) -> None:
     with np.errstate(all="ignore"):
         total = array.sum()

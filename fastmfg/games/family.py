@@ -31,6 +31,7 @@ from fastmfg.games.checks import (
     first_index,
     float_array,
     frozen,
+    index_array,
     initial_density,
     legal_mask,
     refuse_non_distributions,
@@ -69,6 +70,32 @@ DENSITY_TOLERANCE = 1e-6
 """Densities sum to one within this: many steps add the tolerance of rows up."""
 
 
+def successor_table(successors: Any, n_states: int, n_actions: int, factored: bool) -> Integers:
+    """States [S, A, K] that row entries lead to, [S, 1, K] (given as [S, K]) when factored; empty when dense."""
+    if successors is None:
+        if factored:
+            raise ValueError("moves need successors [S, K], the states that noise leads to from each state")
+        return np.empty((0, 0, 0), dtype=np.int64)
+    shape: tuple[int | None, ...] = (n_states, None) if factored else (n_states, n_actions, None)
+    given = np.asarray(successors)
+    if factored and given.ndim == 3 and given.shape[1] == 1:
+        given = given[:, 0]
+    table = index_array("successors", given, shape, n_states)
+    ordered = np.sort(table, axis=-1)
+    twice = (ordered[..., 1:] == ordered[..., :-1]).any(axis=-1)
+    if twice.any():
+        index = first_index(twice)
+        raise ValueError(f"successors{list(index)} holds a state twice: {table[index].tolist()}")
+    return table.reshape(n_states, 1, -1) if factored else table
+
+
+def move_table(moves: Any, n_states: int, n_actions: int) -> Integers:
+    """States [S, A] that actions lead to before noise; empty when there are none."""
+    if moves is None:
+        return np.empty((0, 0), dtype=np.int64)
+    return index_array("moves", moves, (n_states, n_actions), n_states)
+
+
 class Family(ABC):
     """n models alike in all but `thetas`; immutable."""
 
@@ -80,12 +107,15 @@ class Family(ABC):
     """What nonzero statuses mean, where that is known."""
 
     def __init__(
-        self, initial: Any, legal: Any, n_actions: int, horizon: int, joint: bool, shared: Floats, thetas: Floats
-    ) -> None:
+        self, initial: Any, legal: Any, n_actions: int, horizon: int, joint: bool, shared: Floats, thetas: Floats,
+        successors: Any = None, moves: Any = None,
+    ) -> None:  # fmt: skip
         density = initial_density(initial)
-        self.n_states, self.n_actions, self.horizon = density.size, n_actions, horizon
+        S = density.size
+        self.n_states, self.n_actions, self.horizon = S, n_actions, horizon
         self.joint = joint
-        self.common = Common(shared, density, legal_mask(legal, density.size, n_actions))
+        places = successor_table(successors, S, n_actions, factored=moves is not None)
+        self.common = Common(shared, density, legal_mask(legal, S, n_actions), places, move_table(moves, S, n_actions))
         self.thetas = thetas  # [M, *]
 
     def __len__(self) -> int:
@@ -122,8 +152,13 @@ class Family(ABC):
 
     @property
     def row_entries(self) -> int:
-        """H * S * A * S: numbers in all rows of one model."""
-        return self.horizon * self.n_states * self.n_actions * self.n_states
+        """H * S * A * K: numbers in all rows of one model, K = S when dense."""
+        return self.horizon * self.n_states * self.n_actions * self.row_length
+
+    @property
+    def row_length(self) -> int:
+        """K, entries of a row: S when dense."""
+        return self.common.successors.shape[2] or self.n_states
 
     @abstractmethod
     def subset(self, members: Integers) -> Family:
@@ -173,8 +208,10 @@ class CompiledFamily(Family):
         joint: bool = False,
         checked: bool = False,
         statuses: Mapping[int, str] | None = None,
+        successors: Any = None,
+        moves: Any = None,
     ) -> None:
-        super().__init__(initial, legal, n_actions, horizon, joint, shared, thetas)
+        super().__init__(initial, legal, n_actions, horizon, joint, shared, thetas, successors, moves)
         self.prepare, self.fill, self.reward = prepare, fill, reward
         self.checked = checked
         if statuses is not None:
@@ -263,6 +300,8 @@ class CompiledFamily(Family):
             self.prepare, self.fill, self.reward, initial=self.common.initial, legal=self.common.legal,
             n_actions=self.n_actions, horizon=self.horizon, shared=self.common.shared, thetas=self.thetas[members],
             aux_size=self.aux_size, joint=self.joint, checked=self.checked, statuses=self.statuses,
+            successors=self.common.successors if self.common.successors.size else None,
+            moves=self.common.moves if self.common.moves.size else None,
         )  # fmt: skip
 
 
@@ -377,7 +416,7 @@ def as_reward(reward: Any) -> Filler | StepFunction:
 
 def filler_family(
     *, prepare: Any, fill: Any, reward: Any, thetas: Any, shared: Any, aux_size: Any, initial: Any, n_actions: Any,
-    horizon: Any, legal: Any, population: str,
+    horizon: Any, legal: Any, population: str, successors: Any, moves: Any,
 ) -> CompiledFamily:  # fmt: skip
     """The compiled family of a user's functions; every row is checked in every density pass."""
     thetas = float_array("thetas", thetas, (None, None))
@@ -395,4 +434,6 @@ def filler_family(
         aux_size=whole("aux_size", aux_size, 0),
         joint=population_kind(population),
         checked=True,
+        successors=successors,
+        moves=moves,
     )

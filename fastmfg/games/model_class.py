@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmfg.games.checks import Floats, Integers, float_array, initial_density, refuse_non_distributions
+from fastmfg.games.checks import Floats, Integers, float_array, initial_density, refuse_non_distributions, whole
 from fastmfg.games.family import (
     CallableFamily,
     CompiledFamily,
@@ -72,6 +72,9 @@ class ModelClass:
         initial: ArrayLike,
         reward: str | StepFunction | Callable[..., int],
         *,
+        horizon: int | None = None,
+        successors: ArrayLike | None = None,
+        moves: ArrayLike | None = None,
         legal: ArrayLike | None = None,
         population: str = "state",
     ) -> ModelClass:
@@ -79,18 +82,32 @@ class ModelClass:
 
         Parameters
         ----------
-        transition : [M, H, S, A, S]
-            Explicit tables, copied; every row a distribution within 1e-9.
+        transition : [M, H, S, A, S], or [M, H, S, A, K], or [M, H, S, K]; H may be 1 for rows alike at every step
+            Explicit tables, copied; every row a distribution within 1e-9. The second form is sparse: entry k of row
+            (s, a) is the probability of the state ``successors[s, a, k]``. The third is factored: action a moves an
+            agent from s to ``m = moves[s, a]``, whence noise takes it to ``successors[m, k]`` with the probability
+            ``transition[., ., m, k]``.
+        horizon : int, optional
+            H, where the tables hold one step for all; their second axis otherwise.
+        successors : [S, A, K], or [S, K] with moves; distinct in a row
+        moves : [S, A]
         initial : [S]
         reward : "crowd-aversion", or ``f(h, population) -> [S, A]``, or a compiled reward (`from_filler`)
         legal : [S, A] boolean, optional
         population : "state" or "joint"
             What the reward sees.
         """
-        tables = float_array("transition", transition, (None, None, None, None, None))
-        M, H, S, A, K = tables.shape
-        if K != S:
-            raise ValueError(f"transition must have shape [M, H, S, A, S], got {list(tables.shape)}")
+        axes = (None,) * (5 if moves is None else 4)
+        tables = float_array("transition", transition, axes)
+        M, T, S = tables.shape[:3]
+        A = tables.shape[3] if moves is None else np.shape(moves)[-1]
+        places = S if successors is None else np.shape(successors)[-1]
+        if tables.shape[-1] != places:
+            wanted = "[M, H, S, A, S]" if successors is None else f"[..., {places}] as successors have"
+            raise ValueError(f"transition must have shape {wanted}, got {list(tables.shape)}")
+        steps = T if horizon is None else whole("horizon", horizon, 1)
+        if T not in (1, steps):
+            raise ValueError(f"transition has {T} steps, but horizon is {steps}")
         refuse_non_distributions("transition", tables)
         initial_density(initial, S)
         return cls._of(
@@ -101,11 +118,13 @@ class ModelClass:
                 initial=initial,
                 legal=legal,
                 n_actions=A,
-                horizon=H,
+                horizon=steps,
                 shared=np.array([float(S)]),
                 thetas=tables.reshape(M, -1),
                 aux_size=0,
                 joint=population_kind(population),
+                successors=successors,
+                moves=moves,
             )
         )
 
@@ -122,6 +141,8 @@ class ModelClass:
         prepare: Callable[..., int] | None = None,
         shared: ArrayLike | None = None,
         aux_size: int = 0,
+        successors: ArrayLike | None = None,
+        moves: ArrayLike | None = None,
         legal: ArrayLike | None = None,
         population: str = "state",
     ) -> ModelClass:
@@ -144,6 +165,11 @@ class ModelClass:
         shared : array, optional
             Constants of all models, flattened.
         aux_size : int
+        successors : [S, A, K], or [S, K] with moves, optional; distinct in a row
+            Sparse rows: `fill` writes ``out[hi - lo, A, K]``, entry k for the state ``successors[s, a, k]``.
+        moves : [S, A], optional
+            Factored rows: action a moves an agent to ``m = moves[s, a]``, whence noise takes it to
+            ``successors[m, k]``; `fill` writes the noise of each state, ``out[hi - lo, 1, K]``.
         legal : [S, A] boolean, optional
         population : "state" or "joint"
             `population` is the density [S] or the joint ``mu(s) pi(a|s)`` flattened [S*A].
@@ -159,6 +185,7 @@ class ModelClass:
         family = filler_family(
             prepare=prepare, fill=fill, reward=reward, thetas=thetas, shared=shared, aux_size=aux_size,
             initial=initial, n_actions=n_actions, horizon=horizon, legal=legal, population=population,
+            successors=successors, moves=moves,
         )  # fmt: skip
         models = cls._of(family)
         every = np.arange(len(family), dtype=np.int64)

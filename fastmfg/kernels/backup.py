@@ -5,8 +5,9 @@
 
 import numpy as np
 
-from fastmfg.kernels.density import tile_states
+from fastmfg.kernels.density import own_tile
 from fastmfg.kernels.jit import COMMON, F2, F3, F4, FILL, I1, I3, i8, inline, kernel
+from fastmfg.kernels.rows import is_dense, is_factored
 
 
 @inline
@@ -21,6 +22,36 @@ def close_state(q_star, q, pi, legal, best):
     return value, top
 
 
+@inline
+def two_expectations(common, s, a, row, V, W):
+    """Expectations of V and of W, in one pass over the row."""
+    x, y = 0.0, 0.0
+    if is_dense(common):
+        for k in range(row.size):
+            x += row[k] * V[k]
+            y += row[k] * W[k]
+    else:
+        states = common.successors[s, a]
+        for k in range(row.size):
+            x += row[k] * V[states[k]]
+            y += row[k] * W[states[k]]
+    return x, y
+
+
+@inline
+def average_noise(fill, common, theta, h, aux, V, W, tile, V_moved, W_moved):
+    """Expectations of V and W over the noise of every state, once for all actions that lead there."""
+    S, size = V.size, tile.shape[0]
+    for lo in range(0, S, size):
+        hi = min(S, lo + size)
+        status = fill(h, aux, common.shared, theta, lo, hi, tile[: hi - lo])
+        if status != 0:
+            return status
+        for m in range(lo, hi):
+            V_moved[m], W_moved[m] = two_expectations(common, m, 0, tile[m - lo, 0], V, W)
+    return 0
+
+
 @kernel(i8(FILL, COMMON, F2, I1, F3, F4, F4, I1, F4, I3, F3))
 def back_up(fill, common, thetas, members, aux, reward, policies, policy_of, q, greedy, value):
     """Values of n (model, policy) pairs in their conditional models.
@@ -29,36 +60,45 @@ def back_up(fill, common, thetas, members, aux, reward, policies, policy_of, q, 
     best response's actions, and ``value [n, 2, S]``: V_1 of the policy and of the best response.
     """
     n, H, S, A = reward.shape
-    tile = np.empty((min(S, tile_states(A, S)), A, S))
+    tile = own_tile(common)
     size = tile.shape[0]
     q_star = np.empty(A)
     V, W = np.empty(S), np.empty(S)
-    V_next, W_next = np.empty(S), np.empty(S)
+    V_next, W_next = np.zeros(S), np.zeros(S)
+    V_moved, W_moved = np.empty(S), np.empty(S)
     for i in range(n):
         theta = thetas[members[i]]
         policy = policies[policy_of[i]]
+        V_next[:] = 0.0
+        W_next[:] = 0.0
         for h in range(H - 1, -1, -1):
+            last = h + 1 == H
+            if is_factored(common) and not last:
+                status = average_noise(fill, common, theta, h, aux[i, h], V_next, W_next, tile, V_moved, W_moved)
+                if status != 0:
+                    return status
             for lo in range(0, S, size):
                 hi = min(S, lo + size)
-                if h + 1 < H:
+                if not (last or is_factored(common)):
                     status = fill(h, aux[i, h], common.shared, theta, lo, hi, tile[: hi - lo])
                     if status != 0:
                         return status
                 for s in range(lo, hi):
                     r, q_s = reward[i, h, s], q[i, h, s]
-                    if h + 1 < H:
-                        for a in range(A):
-                            row = tile[s - lo, a]
-                            x_pi, x_star = 0.0, 0.0
-                            for x in range(S):
-                                x_pi += row[x] * V_next[x]
-                                x_star += row[x] * W_next[x]
-                            q_s[a] = r[a] + x_pi
-                            q_star[a] = r[a] + x_star
-                    else:
+                    if last:
                         for a in range(A):
                             q_s[a] = r[a]
                             q_star[a] = r[a]
+                    elif is_factored(common):
+                        for a in range(A):
+                            m = common.moves[s, a]
+                            q_s[a] = r[a] + V_moved[m]
+                            q_star[a] = r[a] + W_moved[m]
+                    else:
+                        for a in range(A):
+                            x, y = two_expectations(common, s, a, tile[s - lo, a], V_next, W_next)
+                            q_s[a] = r[a] + x
+                            q_star[a] = r[a] + y
                     V[s], W[s] = close_state(q_star, q_s, policy[h, s], common.legal[s], greedy[i, h, s : s + 1])
             V, V_next = V_next, V
             W, W_next = W_next, W

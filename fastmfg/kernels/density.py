@@ -6,16 +6,19 @@ The pass also leaves behind what every later kernel needs of the conditional mod
 import numpy as np
 from numba import types
 
-from fastmfg.kernels.jit import COMMON, F1, F2, F3, F4, FILL, I1, I2, PREPARE, TILE_BYTES, b1, i8, inline, kernel
+from fastmfg.kernels.jit import COMMON, F1, F2, F3, F4, FILL, I1, I2, PREPARE, b1, i8, inline, kernel
+from fastmfg.kernels.rows import (
+    fill_rows,
+    is_dense,
+    is_factored,
+    row_length,
+    scatter,
+    successors_of,
+    tile_states,
+)
 
 FAULT_STATUS, FAULT_VALUE, FAULT_SUM = 1, 2, 3
 ROW_TOLERANCE = 1e-9
-
-
-@inline
-def tile_states(A, K):
-    """States a tile holds."""
-    return max(1, TILE_BYTES // (8 * A * K))
 
 
 @inline
@@ -52,8 +55,13 @@ def _faulty_row(tile, n):
 def push_step(fill, common, theta, h, aux, mu, pi, check, out, tile, fault):
     """One step of the pass; False when a row is at fault (written to `fault`: code, detail, s, a)."""
     S, A = pi.shape
-    K = tile.shape[2]
     out[:] = 0.0
+    moved = mu
+    if is_factored(common):  # first all moves, then the noise of each state, once
+        moved = np.zeros(S)
+        for s in range(S):
+            for a in range(A):
+                moved[common.moves[s, a]] += mu[s] * pi[s, a]
     size = tile.shape[0]
     for lo in range(0, S, size):
         hi = min(S, lo + size)
@@ -67,13 +75,27 @@ def push_step(fill, common, theta, h, aux, mu, pi, check, out, tile, fault):
                 fault[0], fault[1], fault[2], fault[3] = code, 0, lo + s, a
                 return False
         for s in range(lo, hi):
+            if is_factored(common):
+                scatter(common.successors[s, 0], tile[s - lo, 0], moved[s], out)
+                continue
             for a in range(A):
                 weight = mu[s] * pi[s, a]
                 if weight != 0.0:
                     row = tile[s - lo, a]
-                    for x in range(K):
-                        out[x] += weight * row[x]
+                    if is_dense(common):
+                        for x in range(S):
+                            out[x] += weight * row[x]
+                    else:
+                        scatter(common.successors[s, a], row, weight, out)
     return True
+
+
+@inline
+def own_tile(common):
+    """Scratch for the rows a family fills: one a state when factored, else one an action."""
+    S, A = common.legal.shape
+    rows, K = (1 if is_factored(common) else A), row_length(common)
+    return np.empty((min(S, tile_states(rows, K)), rows, K))
 
 
 @kernel(types.void(PREPARE, FILL, COMMON, F2, I1, F4, I1, b1, b1, F3, F3, I2))
@@ -86,7 +108,7 @@ def push(prepare, fill, common, thetas, members, policies, policy_of, joint, che
     """
     n, H, S = density.shape
     A = policies.shape[3]
-    tile = np.empty((min(S, tile_states(A, S)), A, S))
+    tile = own_tile(common)
     population = np.empty(S * A if joint else S)
     unused = np.empty(S)
     for i in range(n):
@@ -118,9 +140,8 @@ def push(prepare, fill, common, thetas, members, policies, policy_of, joint, che
 @kernel(i8(FILL, COMMON, F2, I1, F3, F4, I1, F3))
 def occupy(fill, common, thetas, members, aux, policies, policy_of, density):
     """State distributions ``density [n, H, S]`` of one agent who deviates in conditional models that stand in `aux`."""
-    n, H, S = density.shape
-    A = policies.shape[3]
-    tile = np.empty((min(S, tile_states(A, S)), A, S))
+    n, H = density.shape[:2]
+    tile = own_tile(common)
     fault = np.zeros(4, np.int64)
     for i in range(n):
         density[i, 0] = common.initial
@@ -133,8 +154,17 @@ def occupy(fill, common, thetas, members, aux, policies, policy_of, density):
 
 @kernel(i8(PREPARE, FILL, COMMON, F1, i8, F1, F1, F3))
 def tabulate(prepare, fill, common, theta, h, population, aux, out):
-    """One step's rows ``out [S, A, S]`` under a given population; the status of the family's functions."""
+    """One step's rows as a dense table ``out [S, A, S]``, under a given population; the status of the family."""
     status = prepare(h, population, common.shared, theta, aux)
-    if status != 0:
-        return status
-    return fill(h, aux, common.shared, theta, 0, out.shape[0], out)
+    if status != 0 or is_dense(common):
+        return status if status != 0 else fill(h, aux, common.shared, theta, 0, out.shape[0], out)
+    S, A = common.legal.shape
+    tile = np.empty((1, A, row_length(common)))
+    out[:] = 0.0
+    for s in range(S):
+        status = fill_rows(fill, common, theta, h, aux, s, s + 1, tile)
+        if status != 0:
+            return status
+        for a in range(A):
+            scatter(successors_of(common, s, a), tile[0, a], 1.0, out[s, a])
+    return 0

@@ -12,6 +12,7 @@ small matrix products, one model's rows against the values of all its pairs.
 import numpy as np
 
 from fastmfg.kernels.jit import B2, COMMON, F2, F3, FILL, I1, f8, i8, inline, inline_finite, kernel
+from fastmfg.kernels.rows import dot, fill_rows, gather_dot, is_dense, row_length, successors_of
 
 PAIR_BLOCK = 24
 """Models on a side of a block, at most: fills cost 2/PAIR_BLOCK a pair, tiles take 2 * PAIR_BLOCK * A * S * 8 bytes."""
@@ -65,7 +66,7 @@ def fill_tiles(fill, common, thetas, members, aux, block, needed, h, s, tiles):
     for i in range(block.size):
         if needed[i]:
             m = block[i]
-            status = fill(h, aux[m, h], common.shared, thetas[members[m]], s, s + 1, tiles[i])
+            status = fill_rows(fill, common, thetas[members[m]], h, aux[m, h], s, s + 1, tiles[i])
             if status != 0:
                 return status
     return 0
@@ -100,17 +101,14 @@ def _dots_2x2(x0, x1, v0, v1):
 
 
 @inline
-def dot(x, v):
-    total = 0.0
-    for k in range(x.size):
-        total += x[k] * v[k]
-    return total
-
-
-@inline
-def futures(rows, V, out):
-    """``out[n, a] = rows[a] . V[n]``: a model's rows of one state [A, S] against the values of its pairs [N, S]."""
+def futures(common, s, rows, V, out):
+    """``out[n, a]``: a model's rows of one state [A, K] against the values of its pairs [N, S]."""
     N, A = out.shape
+    if not is_dense(common):
+        for n in range(N):
+            for a in range(A):
+                out[n, a] = gather_dot(rows[a], successors_of(common, s, a), V[n])
+        return
     for n in range(0, N - 1, 2):
         v0, v1 = V[n], V[n + 1]
         for a in range(0, A - 1, 2):
@@ -150,10 +148,11 @@ def block_distances(fill, common, thetas, members, aux, rows, cols, wanted, out)
     H = aux.shape[1]
     S, A = common.legal.shape
     R, C = wanted.shape
+    K = row_length(common)
     rows_needed, cols_needed = np.empty(R, np.bool_), np.empty(C, np.bool_)
     if needed_models(wanted, rows_needed, cols_needed) == 0:
         return 0
-    X, Y = np.empty((R, 1, A, S)), np.empty((C, 1, A, S))
+    X, Y = np.empty((R, 1, A, K)), np.empty((C, 1, A, K))
     gap = np.empty((R, C, A))
     future_x, future_y = np.zeros((R, C, A)), np.zeros((C, R, A))
     V_x, V_y = (
@@ -172,10 +171,10 @@ def block_distances(fill, common, thetas, members, aux, rows, cols, wanted, out)
             if h + 1 < H:
                 for i in range(R):
                     if rows_needed[i]:
-                        futures(X[i, 0], V_x[i], future_x[i])
+                        futures(common, s, X[i, 0], V_x[i], future_x[i])
                 for j in range(C):
                     if cols_needed[j]:
-                        futures(Y[j, 0], V_y[j], future_y[j])
+                        futures(common, s, Y[j, 0], V_y[j], future_y[j])
             for i in range(R):
                 for j in range(C):
                     if wanted[i, j]:
@@ -209,10 +208,10 @@ def block_lower_bounds(fill, common, thetas, members, aux, order, rows, cols, wa
     it first exceeded the radius; ``wanted`` is cleared where that happened.
     """
     A = common.legal.shape[1]
-    S = common.initial.size
     R, C = wanted.shape
+    K = row_length(common)
     rows_needed, cols_needed = np.empty(R, np.bool_), np.empty(C, np.bool_)
-    X, Y = np.empty((R, 1, A, S)), np.empty((C, 1, A, S))
+    X, Y = np.empty((R, 1, A, K)), np.empty((C, 1, A, K))
     for t in range(order.size):
         s = order[t]
         weight, legal = common.initial[s], common.legal[s]
@@ -246,8 +245,9 @@ def block_upper_bounds(fill, common, thetas, members, aux, rows, cols, wanted, r
     H = aux.shape[1]
     S, A = common.legal.shape
     R, C = wanted.shape
+    K = row_length(common)
     rows_needed, cols_needed = np.empty(R, np.bool_), np.empty(C, np.bool_)
-    X, Y = np.empty((R, 1, A, S)), np.empty((C, 1, A, S))
+    X, Y = np.empty((R, 1, A, K)), np.empty((C, 1, A, K))
     gap, top = np.empty((R, C, A)), np.empty((R, C))
     for h in range(1, H):
         top[:] = 0.0
@@ -276,12 +276,12 @@ def block_upper_bounds(fill, common, thetas, members, aux, rows, cols, wanted, r
 def row_gaps(fill, common, thetas, members, aux, m, n, out):
     """``out [H, S, A]``: the gap of every row of models m and n (indices of `members`)."""
     H, S, A = out.shape
-    x, y = np.empty((1, A, S)), np.empty((1, A, S))
+    x, y = np.empty((1, A, row_length(common))), np.empty((1, A, row_length(common)))
     for h in range(H):
         for s in range(S):
-            status = fill(h, aux[m, h], common.shared, thetas[members[m]], s, s + 1, x)
+            status = fill_rows(fill, common, thetas[members[m]], h, aux[m, h], s, s + 1, x)
             if status == 0:
-                status = fill(h, aux[n, h], common.shared, thetas[members[n]], s, s + 1, y)
+                status = fill_rows(fill, common, thetas[members[n]], h, aux[n, h], s, s + 1, y)
             if status != 0:
                 return status
             for a in range(A):

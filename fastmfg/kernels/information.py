@@ -7,14 +7,15 @@ With weights w the sum over pairs has a closed form linear in the number of mode
 import numpy as np
 
 from fastmfg.kernels.jit import COMMON, F1, F2, F3, FILL, I1, i8, kernel
+from fastmfg.kernels.rows import dot, expectation, fill_rows, row_length
 
 
 @kernel(i8(FILL, COMMON, F2, I1, F3, F1, i8, i8, i8, F1, F2, F1, I1))
 def back_up_information(fill, common, thetas, members, aux, weights, h, lo, hi, V_next, q, V, greedy):
     """Step h of the backward induction for states lo..hi-1: ``q [S, A]``, ``V [S]``, ``greedy [S]``."""
-    A, S = common.legal.shape[1], common.initial.size
-    tile = np.empty((1, A, S))
-    root, mixture = np.empty((A, S)), np.empty((A, S))
+    A, K = common.legal.shape[1], row_length(common)
+    tile = np.empty((1, A, K))
+    root, mixture = np.empty((A, K)), np.empty((A, K))
     for s in range(lo, hi):
         root[:] = 0.0
         mixture[:] = 0.0
@@ -22,22 +23,17 @@ def back_up_information(fill, common, thetas, members, aux, weights, h, lo, hi, 
             w = weights[m]
             if w == 0.0:
                 continue
-            status = fill(h, aux[m, h], common.shared, thetas[members[m]], s, s + 1, tile)
+            status = fill_rows(fill, common, thetas[members[m]], h, aux[m, h], s, s + 1, tile)
             if status != 0:
                 return status
             for a in range(A):
                 row, root_a, mixture_a = tile[0, a], root[a], mixture[a]
-                for x in range(S):
+                for x in range(K):
                     root_a[x] += w * np.sqrt(row[x])
                     mixture_a[x] += w * row[x]
         best, top = -1, -np.inf
         for a in range(A):
-            overlap, future = 0.0, 0.0
-            root_a, mixture_a = root[a], mixture[a]
-            for x in range(S):
-                overlap += root_a[x] * root_a[x]
-                future += mixture_a[x] * V_next[x]
-            q[s, a] = 1.0 - overlap + future
+            q[s, a] = 1.0 - dot(root[a], root[a]) + expectation(common, s, a, mixture[a], V_next)
             if common.legal[s, a] and (best < 0 or q[s, a] > top):
                 best, top = a, q[s, a]
         V[s] = top

@@ -40,9 +40,11 @@ class Common(NamedTuple):
     shared: np.ndarray  # [*]     constants of the family
     initial: np.ndarray  # [S]    start distribution
     legal: np.ndarray  # [S, A]   boolean
+    successors: np.ndarray = np.empty((0, 0, 0), np.int64)  # [S, A, K]   where a row's entries lead; [S, 1, K] factored
+    moves: np.ndarray = np.empty((0, 0), np.int64)  # [S, A]   where an action leads before noise; empty: not factored
 
 
-COMMON = types.NamedTuple((F1, F1, B2), Common)
+COMMON = types.NamedTuple((F1, F1, B2, I3, I2), Common)
 
 TILE_BYTES = 1 << 15
 """Rows are filled in tiles of about this size (but at least one state), so that they are used from cache."""

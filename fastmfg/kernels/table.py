@@ -1,6 +1,9 @@
-"""Rows that stand in a table: a model's own ``[H, S, A, S]``, or one step's table left in `aux`."""
+"""Rows that stand in a table: a model's own ``[T, S, R, K]``, T = H or 1, or one step's table left in `aux`.
 
-from fastmfg.kernels.jit import FILL, PREPARE, filler
+R rows a state: one an action, or a single one for the noise of a factored family.
+"""
+
+from fastmfg.kernels.jit import FILL, PREPARE, filler, inline
 
 
 @filler(PREPARE)
@@ -8,29 +11,29 @@ def prepare(h, population, shared, theta, aux):
     return 0
 
 
+@inline
+def _copy(source, start, out):
+    entry = start
+    for s in range(out.shape[0]):
+        for r in range(out.shape[1]):
+            row = out[s, r]
+            stored = source[entry : entry + row.size]
+            for k in range(row.size):
+                row[k] = stored[k]
+            entry += row.size
+
+
 @filler(FILL)
 def fill(h, aux, shared, theta, lo, hi, out):
-    """`theta` is one model's table, flat."""
-    row = out[0, 0].size * out.shape[1]
-    start = (h * int(shared[0]) + lo) * row
-    for s in range(hi - lo):
-        for a in range(out.shape[1]):
-            target = out[s, a]
-            source = theta[start + s * row + a * target.size : start + s * row + (a + 1) * target.size]
-            for x in range(target.size):
-                target[x] = source[x]
+    """`shared`: S; `theta`: one model's table, flat."""
+    row = out.shape[1] * out.shape[2]
+    step = h if theta.size > int(shared[0]) * row else 0
+    _copy(theta, (step * int(shared[0]) + lo) * row, out)
     return 0
 
 
 @filler(FILL)
 def fill_from_aux(h, aux, shared, theta, lo, hi, out):
     """`aux` is the step's table, flat: for games given as Python functions."""
-    row = out[0, 0].size * out.shape[1]
-    start = lo * row
-    for s in range(hi - lo):
-        for a in range(out.shape[1]):
-            target = out[s, a]
-            source = aux[start + s * row + a * target.size : start + s * row + (a + 1) * target.size]
-            for x in range(target.size):
-                target[x] = source[x]
+    _copy(aux, lo * out.shape[1] * out.shape[2], out)
     return 0

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmfg.games.checks import Floats, Integers, first_index, policy_array, whole
+from fastmfg.games.checks import Floats, Integers, first_index, index_array, policy_array, whole
 from fastmfg.games.game import Game, require_game
 from fastmfg.kernels import walk as walk_kernels
 from fastmfg.planning.condition import condition_game
@@ -79,8 +79,8 @@ def checked_sample(
     if not isinstance(answer, tuple) or len(answer) != 2:
         what = f"a tuple of {len(answer)}" if isinstance(answer, tuple) else type(answer).__name__
         raise TypeError(f"oracle.sample must return (states, actions), got {what}")
-    states = _indices("states", answer[0], (n, H + 1), S)
-    actions = _indices("actions", answer[1], (n, H), A)
+    states = index_array("oracle.sample: states", answer[0], (n, H + 1), S)
+    actions = index_array("oracle.sample: actions", answer[1], (n, H), A)
     impossible = initial[states[:, 0]] == 0
     if impossible.any():
         i = int(np.argmax(impossible))
@@ -90,19 +90,3 @@ def checked_sample(
         i, h = first_index(illegal)
         raise ValueError(f"oracle.sample: actions[{i}, {h}] is {actions[i, h]}, illegal in state {states[i, h]}")
     return states, actions
-
-
-def _indices(name: str, values: Any, shape: tuple[int, int], bound: int) -> Integers:
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"oracle.sample: {name} must have shape {list(shape)}: {error}") from None
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"oracle.sample: {name} must be whole numbers, got dtype {array.dtype}")
-    if array.shape != shape:
-        raise ValueError(f"oracle.sample: {name} must have shape {list(shape)}, got {list(array.shape)}")
-    wrong = (array < 0) | (array >= bound)
-    if wrong.any():
-        index = first_index(wrong)
-        raise ValueError(f"oracle.sample: {name}{list(index)} is {array[index]}: must lie in 0..{bound - 1}")
-    return array.astype(np.int64)
