@@ -23,18 +23,22 @@ def close_state(q_star, q, pi, legal, best):
 
 
 @inline
-def two_expectations(common, s, a, row, V, W):
-    """Expectations of V and of W, in one pass over the row."""
+def two_dots(row, V, W):
+    """Expectations of V and of W, in one pass over a dense row."""
     x, y = 0.0, 0.0
-    if is_dense(common):
-        for k in range(row.size):
-            x += row[k] * V[k]
-            y += row[k] * W[k]
-    else:
-        states = common.successors[s, a]
-        for k in range(row.size):
-            x += row[k] * V[states[k]]
-            y += row[k] * W[states[k]]
+    for k in range(row.size):
+        x += row[k] * V[k]
+        y += row[k] * W[k]
+    return x, y
+
+
+@inline
+def two_gather_dots(row, states, V, W):
+    """Expectations of V and of W, in one pass over a sparse row."""
+    x, y = 0.0, 0.0
+    for k in range(row.size):
+        x += row[k] * V[states[k]]
+        y += row[k] * W[states[k]]
     return x, y
 
 
@@ -48,7 +52,7 @@ def average_noise(fill, common, theta, h, aux, V, W, tile, V_moved, W_moved):
         if status != 0:
             return status
         for m in range(lo, hi):
-            V_moved[m], W_moved[m] = two_expectations(common, m, 0, tile[m - lo, 0], V, W)
+            V_moved[m], W_moved[m] = two_gather_dots(tile[m - lo, 0], common.successors[m, 0], V, W)
     return 0
 
 
@@ -94,9 +98,14 @@ def back_up(fill, common, thetas, members, aux, reward, policies, policy_of, q, 
                             m = common.moves[s, a]
                             q_s[a] = r[a] + V_moved[m]
                             q_star[a] = r[a] + W_moved[m]
+                    elif is_dense(common):
+                        for a in range(A):
+                            x, y = two_dots(tile[s - lo, a], V_next, W_next)
+                            q_s[a] = r[a] + x
+                            q_star[a] = r[a] + y
                     else:
                         for a in range(A):
-                            x, y = two_expectations(common, s, a, tile[s - lo, a], V_next, W_next)
+                            x, y = two_gather_dots(tile[s - lo, a], common.successors[s, a], V_next, W_next)
                             q_s[a] = r[a] + x
                             q_star[a] = r[a] + y
                     V[s], W[s] = close_state(q_star, q_s, policy[h, s], common.legal[s], greedy[i, h, s : s + 1])
