@@ -5,7 +5,7 @@ RL*, ICML 2024.
 """
 
 from fastmfg.comparing import central_model, distance_matrix, neighbour_counts, neighbourhoods
-from fastmfg.games import Game, LinearClass, ModelClass, linear_class
+from fastmfg.games import Game, Grid, LinearClass, ModelClass, grid_game, linear_class, zoo
 from fastmfg.learning import MeanFieldOracle, RealizabilityError, eliminate, learn
 from fastmfg.planning import best_response, condition, evaluate, ne_gap, ne_gaps, solve, solve_models
 
@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Game",
+    "Grid",
     "LinearClass",
     "MeanFieldOracle",
     "ModelClass",
@@ -23,6 +24,7 @@ __all__ = [
     "distance_matrix",
     "eliminate",
     "evaluate",
+    "grid_game",
     "learn",
     "linear_class",
     "ne_gap",
@@ -31,4 +33,5 @@ __all__ = [
     "neighbourhoods",
     "solve",
     "solve_models",
+    "zoo",
 ]

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.games.checks import Floats, float_array, initial_density, refuse_non_distributions, whole
 from fastmfg.games.family import DENSITY_TOLERANCE, CallableFamily, Family, StepFunction, called, population_kind
+from fastmfg.games.grid import Grid
 
 
 class Game:
@@ -68,6 +69,9 @@ class Game:
         for h in sorted({0, steps - 1}):  # a fault is met at construction; other steps are checked when they are asked
             family.transition_at(0, h, start)
             family.reward_at(0, h, start)
+
+    grid: Grid | None = None
+    """Where states lie, when they are cells of a grid."""
 
     @classmethod
     def _of(cls, family: Family, member: int) -> Game:

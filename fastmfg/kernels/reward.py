@@ -37,3 +37,23 @@ def rewards(reward, common, thetas, members, density, policies, policy_of, joint
 def reward_step(reward, common, theta, h, population, out):
     """One step's rewards ``out [S, A]`` under a given population; the status of the family's function."""
     return reward(h, population, common.shared, theta, out)
+
+
+@filler(REWARD)
+def crowd_base(h, population, shared, theta, out):
+    """A table, less a price of crowds: ``base(s,a) - coefficient log(mu(s) + epsilon) - mu(s) congestion(s,a)``.
+
+    `shared`: S, H, coefficient, epsilon, then three tables [S, A]: base of all steps but the last, base of the last,
+    congestion.
+    """
+    S, A = out.shape
+    H, coefficient, epsilon = int(shared[1]), shared[2], shared[3]
+    size = S * A
+    start = 4 + (size if h + 1 == H else 0)
+    base = shared[start : start + size].reshape(S, A)
+    congestion = shared[4 + 2 * size : 4 + 3 * size].reshape(S, A)
+    for s in range(S):
+        crowd = coefficient * np.log(population[s] + epsilon) if coefficient != 0.0 else 0.0
+        for a in range(A):
+            out[s, a] = base[s, a] - crowd - population[s] * congestion[s, a]
+    return 0

@@ -1,0 +1,84 @@
+"""Games on grids: a table of rewards less prices of crowds, moves and then noise."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastmfg.games.checks import Floats, Integers, float_array, real, whole
+from fastmfg.games.family import CompiledFamily
+from fastmfg.games.game import Game
+from fastmfg.games.grid import Grid
+from fastmfg.kernels import reward as reward_kernels
+from fastmfg.kernels import table
+
+
+def grid_game(
+    grid: Grid,
+    initial: ArrayLike,
+    base: ArrayLike,
+    *,
+    horizon: int,
+    stay: float,
+    noise_weights: ArrayLike | None = None,
+    last_base: ArrayLike | None = None,
+    crowd_aversion: float = 1.0,
+    epsilon: float = 1e-25,
+    congestion: ArrayLike | None = None,
+) -> Game:
+    """A game on a grid: ``r_h(s,a) = base(s,a) - crowd_aversion log(mu(s) + epsilon) - mu(s) congestion(s,a)``.
+
+    Parameters
+    ----------
+    initial : [S]
+    base, last_base, congestion : [S, A]
+        `last_base` is the base of the last step; `base` by default. No congestion by default.
+    stay, noise_weights
+        See `Grid.noise`.
+    """
+    successors, chances = grid.noise(stay, noise_weights)
+    game = priced_game(
+        initial, base, successors, chances, moves=grid.moves, legal=grid.legal, horizon=horizon, last_base=last_base,
+        crowd_aversion=crowd_aversion, epsilon=epsilon, congestion=congestion,
+    )  # fmt: skip
+    game.grid = grid
+    return game
+
+
+def priced_game(
+    initial: ArrayLike,
+    base: ArrayLike,
+    successors: Integers,
+    chances: Floats,
+    *,
+    moves: Integers | None = None,
+    legal: ArrayLike | None = None,
+    horizon: int,
+    last_base: ArrayLike | None = None,
+    crowd_aversion: float = 1.0,
+    epsilon: float = 1e-25,
+    congestion: ArrayLike | None = None,
+) -> Game:
+    """The same rewards on sparse rows [S, A, K], or factored ones [S, K] with moves [S, A], alike at every step."""
+    ordinary = float_array("base", base, (None, None))
+    S, A = ordinary.shape
+    steps = whole("horizon", horizon, 1)
+    last = ordinary if last_base is None else float_array("last_base", last_base, (S, A))
+    price = np.zeros((S, A)) if congestion is None else float_array("congestion", congestion, (S, A))
+    coefficient = real("crowd_aversion", crowd_aversion, -np.inf)
+    offset = real("epsilon", epsilon, 0.0)
+    family = CompiledFamily(
+        table.prepare,
+        table.fill,
+        reward_kernels.crowd_base,
+        initial=initial,
+        legal=legal,
+        n_actions=A,
+        horizon=steps,
+        shared=np.concatenate([[S, steps, coefficient, offset], ordinary.ravel(), last.ravel(), price.ravel()]),
+        thetas=np.array(chances, dtype=np.float64).reshape(1, -1),
+        aux_size=0,
+        successors=successors,
+        moves=moves,
+    )
+    return Game._of(family, 0)
