@@ -1,4 +1,4 @@
-"""The command line: ``fastmfg learn`` and ``fastmfg figure2``.
+"""The command line: ``fastmfg learn``, ``figure2``, ``solve`` and ``games``.
 
 Exit codes: 0 done, 2 bad input, 130 interrupted (what was finished is in the folder).
 """
@@ -45,33 +45,56 @@ FIGURE2_SETTINGS: dict[str, tuple[type, str]] = {
     "classes": (int, "random classes"),
     "trials": (int, "hidden models a class"),
 }
+SOLVE_SETTINGS: dict[str, tuple[type, str]] = {
+    "method": (str, "solver"),
+    "tol": (float, "absolute tolerance of the NE gap"),
+    "rtol": (float, "tolerance relative to the uniform policy's gap (1e-3 without --tol)"),
+    "max_iterations": (int, "iterations at most"),
+    "max_seconds": (float, "seconds at most"),
+}
 COMMON_SETTINGS: dict[str, tuple[type, str]] = {
     "threads": (int, "threads (all CPUs allowed)"),
-    "out": (str, "folder for the results (a fresh one under runs/)"),
+    "out": (str, "folder for the results"),
+}
+SWITCHES = {
+    "force": "replace a run that the folder holds",
+    "json": "print the result as one JSON object, nothing else",
+}
+FIGURE2_DEFAULTS = {"classes": 5, "trials": 5, "adversary": "first", "evidence": "paper"}
+SOLVE_DEFAULTS = {"method": "auto", "max_iterations": 2000}
+COMMANDS: dict[str, tuple[str, dict[str, tuple[type, str]]]] = {
+    "learn": ("the paper's experiment: one class, one hidden model, one run", SETTINGS),
+    "figure2": ("the paper's Figure 2: five classes, five hidden models each", FIGURE2_SETTINGS | SETTINGS),
+    "solve": ("a known game of the zoo", SOLVE_SETTINGS),
 }
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(prog="fastmfg", description="Learn Nash equilibria of unknown mean-field games.")
+    top = argparse.ArgumentParser(
+        prog="fastmfg", description="Learn Nash equilibria of unknown mean-field games, and solve known ones."
+    )
     top.add_argument("--version", action="version", version=f"fastmfg {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    learn = commands.add_parser("learn", help="the paper's experiment: one class, one hidden model, one run")
-    _add_options(learn, _defaults_of_learn(), SETTINGS | COMMON_SETTINGS)
-    figure2 = commands.add_parser("figure2", help="the paper's Figure 2: five classes, five hidden models each")
-    _add_options(figure2, _defaults_of_figure2(), FIGURE2_SETTINGS | SETTINGS | COMMON_SETTINGS)
+    for name, (text, settings) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        _add_options(command, defaults_of(name), settings | COMMON_SETTINGS)
+        if name == "solve":
+            command.add_argument("game", metavar="NAME", help="a name that `fastmfg games` lists")
+            command.add_argument("--param", action="append", metavar="K=V", help="a parameter of the game; repeatable")
+    games = commands.add_parser("games", help="the names of the zoo's games")
+    games.add_argument("--json", action="store_true", default=None, help="as a JSON list")
     return top
 
 
-def _defaults_of_learn() -> dict[str, Any]:
+def defaults_of(command: str) -> dict[str, Any]:
+    """Values of the options that neither a flag nor a file gives."""
+    if command == "solve":
+        return dict(SOLVE_DEFAULTS)
     from fastmfg.reporting.experiment import Experiment  # noqa: PLC0415  (only when a command line is parsed)
 
-    return {field.name: field.default for field in fields(Experiment)}
-
-
-def _defaults_of_figure2() -> dict[str, Any]:
-    own = {"classes": 5, "trials": 5, "adversary": "first", "evidence": "paper"}
-    return _defaults_of_learn() | own
+    own = {field.name: field.default for field in fields(Experiment)}
+    return own | FIGURE2_DEFAULTS if command == "figure2" else own
 
 
 def _add_options(
@@ -86,10 +109,8 @@ def _add_options(
     command.add_argument(
         "--config", type=Path, metavar="FILE", help="TOML file of these options, names with underscores"
     )
-    command.add_argument("--force", action="store_true", default=None, help="replace a run that the folder holds")
-    command.add_argument(
-        "--json", action="store_true", default=None, help="print the result as one JSON object, nothing else"
-    )
+    for name, text in SWITCHES.items():
+        command.add_argument(f"--{name}", action="store_true", default=None, help=text)
 
 
 def read_config(path: Path, known: Sequence[str]) -> dict[str, Any]:
@@ -106,19 +127,18 @@ def read_config(path: Path, known: Sequence[str]) -> dict[str, Any]:
 
 def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """Flags over the configuration file over the defaults."""
-    learn = arguments.command == "learn"
-    settings = (SETTINGS if learn else FIGURE2_SETTINGS | SETTINGS) | COMMON_SETTINGS
+    settings = COMMANDS[arguments.command][1] | COMMON_SETTINGS
     flags = {name: value for name, value in vars(arguments).items() if value is not None}
     config = flags.pop("config", None)
     del flags["command"]
-    options = _defaults_of_learn() if learn else _defaults_of_figure2()
+    options = defaults_of(arguments.command)
     if config is not None:
-        switches: dict[str, tuple[type, str]] = {"force": (bool, ""), "json": (bool, "")}
-        given = read_config(config, [*settings, *switches])
+        kinds = {name: kind for name, (kind, _) in settings.items()} | dict.fromkeys(SWITCHES, bool)
+        given = read_config(config, tuple(kinds))
         for name, value in given.items():
-            kind = (settings | switches)[name][0]
+            kind = kinds[name]
             sound = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-            if not sound and not (kind is float and isinstance(value, int)):
+            if not sound and not (kind is float and isinstance(value, int) and not isinstance(value, bool)):
                 raise TypeError(f"{name} in {config} must be {kind.__name__}, got {value!r}")
         options |= given
     return options | flags
@@ -137,6 +157,8 @@ def fresh_folder(seed: int) -> Path:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     arguments = parser().parse_args(argv)
+    if arguments.command == "games":
+        return list_games(bool(arguments.json))
     folder: Path | None = None
     try:
         options = options_of(arguments)
@@ -145,28 +167,54 @@ def main(argv: Sequence[str] | None = None) -> int:
         threads = options.pop("threads", None)
         if threads is not None:
             set_thread_count(threads)
-        folder = Path(out) if (out := options.pop("out", None)) else fresh_folder(int(options["seed"]))
-        run = run_learn if arguments.command == "learn" else run_figure2_command
-        content, text = run(options, folder, force)
+        out = options.pop("out", None)
+        if out is not None or arguments.command != "solve":
+            folder = fresh_folder(int(options["seed"])) if out is None else Path(out)
+        runners = {"learn": run_learn, "figure2": run_figure2_command, "solve": run_solve}
+        content, text = runners[arguments.command](options, folder, force)
     except (ValueError, TypeError, IndexError, OSError) as error:
         print(f"fastmfg {arguments.command}: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print(
-            f"fastmfg {arguments.command}: interrupted; what was finished is in {folder or 'no folder'}",
-            file=sys.stderr,
-        )
+        kept = f"; what was finished is in {folder}" if folder is not None and folder.exists() else ""
+        print(f"fastmfg {arguments.command}: interrupted{kept}", file=sys.stderr)
         return INTERRUPTED
-    print(json.dumps(content | {"out": str(folder)}, default=str) if as_json else text)
+    where = {} if folder is None else {"out": str(folder)}
+    print(json.dumps(content | where, default=str) if as_json else text)
     return 0
 
 
-def run_learn(options: dict[str, Any], folder: Path, force: bool) -> tuple[dict[str, Any], str]:
+def list_games(as_json: bool) -> int:
+    """``fastmfg games``: the names, one a line or as a JSON list."""
+    from fastmfg.games.zoo import GAMES  # noqa: PLC0415  (start-up time)
+
+    print(json.dumps(list(GAMES)) if as_json else "\n".join(GAMES))
+    return 0
+
+
+def run_solve(options: dict[str, Any], folder: Path | None, force: bool) -> tuple[dict[str, Any], str]:
+    """``fastmfg solve``: the machine's and the reader's summary; files only when a folder is given."""
+    from fastmfg.reporting import known  # noqa: PLC0415  (start-up time)
+    from fastmfg.reporting.text import Progress  # noqa: PLC0415
+
+    name, pairs = options.pop("game"), options.pop("param", [])
+    known.parse_params(name, pairs)
+    with Progress("solve", options["max_iterations"], " iterations") as progress:
+        solved = known.solve_game(name, pairs, progress.advance, **options)
+    text = known.text_of(solved)
+    if folder is not None:
+        known.write(solved, folder, force)
+        text += f"\nwritten to  {folder}"
+    return known.content_of(solved), text
+
+
+def run_learn(options: dict[str, Any], folder: Path | None, force: bool) -> tuple[dict[str, Any], str]:
     """``fastmfg learn``: the machine's and the reader's summary."""
     from fastmfg.reporting.experiment import Experiment, run_experiment  # noqa: PLC0415  (start-up time)
     from fastmfg.reporting.plots import draw_elimination, draw_models  # noqa: PLC0415
     from fastmfg.reporting.text import Progress, learn_summary  # noqa: PLC0415
 
+    assert folder is not None
     experiment = Experiment(**options)
     with Progress("learn", None, " trajectories") as progress:
         outcome, content = run_experiment(experiment, folder, force, progress.round_done)
@@ -175,12 +223,13 @@ def run_learn(options: dict[str, Any], folder: Path, force: bool) -> tuple[dict[
     return content, learn_summary(experiment, outcome, folder)
 
 
-def run_figure2_command(options: dict[str, Any], folder: Path, force: bool) -> tuple[dict[str, Any], str]:
+def run_figure2_command(options: dict[str, Any], folder: Path | None, force: bool) -> tuple[dict[str, Any], str]:
     """``fastmfg figure2``: the machine's and the reader's summary."""
     from fastmfg.reporting.experiment import Experiment  # noqa: PLC0415  (start-up time)
     from fastmfg.reporting.figure2 import figure2_summary, run_figure2  # noqa: PLC0415
     from fastmfg.reporting.text import Progress  # noqa: PLC0415
 
+    assert folder is not None
     classes, trials = options.pop("classes"), options.pop("trials")
     experiment = Experiment(**options)
     with Progress("figure2", classes * experiment.models, " equilibria") as progress:

@@ -161,3 +161,73 @@ def test_interrupt_keeps_what_was_finished(tmp_path):
     assert out == "" and "interrupted; what was finished is in run" in err
     kept = json.loads(result.read_text())
     assert kept["finished"] is False and kept["config"]["models"] == 200
+
+
+# Known games
+
+
+def test_games_are_listed(capsys):
+    assert cli.main(["games"]) == 0
+    names = capsys.readouterr().out.split()
+    assert cli.main(["games", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == names == list(mfg.zoo.GAMES)
+
+
+def test_solve_says_what_it_found_and_writes_nothing(tmp_path):
+    done = fastmfg("solve", "crowd_modelling_1d", "--param", "size=6", "--param", "horizon=4", "--json", cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    said = json.loads(done.stdout)
+    game = mfg.zoo.crowd_modelling_1d(6, 4)
+    solution = mfg.solve(game)
+    assert said["params"] == {"size": 6, "horizon": 4} and said["method"] == "auto" and said["converged"]
+    assert said["uniform_ne_gap"] == mfg.ne_gap(game, game.uniform_policy())
+    assert said["ne_gap"] == solution.ne_gap and said["iterations"] == solution.iterations
+    assert said["seconds"] > 0
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["beach_bar", "crowd_modelling_2d"])
+def test_solve_leaves_its_files(tmp_path, capsys, name):
+    out = tmp_path / "run"
+    assert cli.main(["solve", name, "--method", "mirror-descent", "--rtol", "0.05", "--out", str(out)]) == 0
+    assert "converged" in capsys.readouterr().out
+    kept = json.loads((out / "result.json").read_text())
+    arrays = np.load(out / "policy.npz")
+    game = mfg.zoo.GAMES[name]()
+    assert kept["finished"] and kept["ne_gap"] == mfg.ne_gap(game, arrays["policy"]) == arrays["history"].min()
+    np.testing.assert_array_equal(arrays["density"], mfg.condition(game, arrays["policy"]).density)
+    for picture in ("gap.png", "density.png"):
+        assert (out / picture).read_bytes().startswith(b"\x89PNG")
+    assert cli.main(["solve", name, "--out", str(out)]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+
+
+def test_solve_is_honest_when_it_stops_early(capsys):
+    assert cli.main(["solve", "crowd_modelling_1d", "--max-iterations", "2"]) == 0
+    assert "NOT converged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["beachbar"], "did you mean 'beach_bar'?"),
+        (["beach_bar", "--param", "n_state=4"], "did you mean 'n_states'?"),
+        (["beach_bar", "--param", "n_states"], "must be NAME=VALUE, got 'n_states'"),
+        (["beach_bar", "--param", "n_states=1"], "n_states must be at least 2, got 1"),
+        (["beach_bar", "--param", "n_states=many"], "n_states must be a whole number, got 'many'"),
+        (["beach_bar", "--method", "mirror-decent"], "did you mean 'mirror-descent'?"),
+        (["beach_bar", "--max-iterations", "0"], "max_iterations must be at least 1, got 0"),
+    ],
+)
+def test_bad_input_to_solve(capsys, arguments, message):
+    assert cli.main(["solve", *arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and message in said.err and said.err.count("\n") == 1
+
+
+def test_solve_reads_a_config_file(tmp_path, capsys):
+    config = tmp_path / "config.toml"
+    config.write_text('method = "fictitious-play"\nmax_iterations = 7\ntol = 0.0\n')
+    assert cli.main(["solve", "beach_bar", "--config", str(config), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["method"] == "fictitious-play" and said["iterations"] == 7

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 
 RESULT = "result.json"
-OWN_FILES = (RESULT, "policy.npz", "elimination.png", "models.png", "figure2.png", "figure2.csv")
+OWN_FILES = (
+    RESULT,
+    "policy.npz",
+    "elimination.png",
+    "models.png",
+    "figure2.png",
+    "figure2.csv",
+    "gap.png",
+    "density.png",
+)
 
 
 class FolderInUseError(FileExistsError):
