@@ -52,8 +52,31 @@ def average_noise(fill, common, theta, h, aux, V, W, tile, V_moved, W_moved):
         if status != 0:
             return status
         for m in range(lo, hi):
-            V_moved[m], W_moved[m] = two_gather_dots(tile[m - lo, 0], common.successors[m, 0], V, W)
+            x, y = 0.0, 0.0
+            for k in range(tile.shape[2]):
+                p, state = tile[m - lo, 0, k], common.successors[m, 0, k]
+                x += p * V[state]
+                y += p * W[state]
+            V_moved[m], W_moved[m] = x, y
     return 0
+
+
+@inline
+def close_moves(common, r, pi, V_moved, W_moved, q, greedy, V, W):
+    """One step of both recursions of a factored game, given the expectations over noise."""
+    S, A = r.shape
+    moves, legal = common.moves, common.legal
+    for s in range(S):
+        value, best, top = 0.0, -1, -np.inf
+        for a in range(A):
+            m = moves[s, a]
+            x = r[s, a] + V_moved[m]
+            q[s, a] = x
+            value += pi[s, a] * x
+            x = r[s, a] + W_moved[m]
+            if legal[s, a] and (best < 0 or x > top):
+                best, top = a, x
+        V[s], W[s], greedy[s] = value, top, best
 
 
 @kernel(i8(FILL, COMMON, F2, I1, F3, F4, F4, I1, F4, I3, F3))
@@ -81,9 +104,13 @@ def back_up(fill, common, thetas, members, aux, reward, policies, policy_of, q, 
                 status = average_noise(fill, common, theta, h, aux[i, h], V_next, W_next, tile, V_moved, W_moved)
                 if status != 0:
                     return status
+                close_moves(common, reward[i, h], policy[h], V_moved, W_moved, q[i, h], greedy[i, h], V, W)
+                V, V_next = V_next, V
+                W, W_next = W_next, W
+                continue
             for lo in range(0, S, size):
                 hi = min(S, lo + size)
-                if not (last or is_factored(common)):
+                if not last:
                     status = fill(h, aux[i, h], common.shared, theta, lo, hi, tile[: hi - lo])
                     if status != 0:
                         return status
@@ -93,11 +120,6 @@ def back_up(fill, common, thetas, members, aux, reward, policies, policy_of, q, 
                         for a in range(A):
                             q_s[a] = r[a]
                             q_star[a] = r[a]
-                    elif is_factored(common):
-                        for a in range(A):
-                            m = common.moves[s, a]
-                            q_s[a] = r[a] + V_moved[m]
-                            q_star[a] = r[a] + W_moved[m]
                     elif is_dense(common):
                         for a in range(A):
                             x, y = two_dots(tile[s - lo, a], V_next, W_next)

@@ -52,16 +52,29 @@ def _faulty_row(tile, n):
 
 
 @inline
+def move_all(moves, mu, pi):
+    """Where the crowd of a factored game is after its moves and before the noise."""
+    moved = np.zeros(mu.size)
+    for s in range(mu.size):
+        for a in range(moves.shape[1]):
+            moved[moves[s, a]] += mu[s] * pi[s, a]
+    return moved
+
+
+@inline
+def spread_noise(successors, tile, moved, lo, hi, out):
+    for m in range(lo, hi):
+        weight = moved[m]
+        for k in range(tile.shape[2]):
+            out[successors[m, 0, k]] += weight * tile[m - lo, 0, k]
+
+
+@inline
 def push_step(fill, common, theta, h, aux, mu, pi, check, out, tile, fault):
     """One step of the pass; False when a row is at fault (written to `fault`: code, detail, s, a)."""
     S, A = pi.shape
     out[:] = 0.0
-    moved = mu
-    if is_factored(common):  # first all moves, then the noise of each state, once
-        moved = np.zeros(S)
-        for s in range(S):
-            for a in range(A):
-                moved[common.moves[s, a]] += mu[s] * pi[s, a]
+    moved = move_all(common.moves, mu, pi) if is_factored(common) else mu
     size = tile.shape[0]
     for lo in range(0, S, size):
         hi = min(S, lo + size)
@@ -74,10 +87,10 @@ def push_step(fill, common, theta, h, aux, mu, pi, check, out, tile, fault):
             if code != 0:
                 fault[0], fault[1], fault[2], fault[3] = code, 0, lo + s, a
                 return False
+        if is_factored(common):
+            spread_noise(common.successors, tile, moved, lo, hi, out)
+            continue
         for s in range(lo, hi):
-            if is_factored(common):
-                scatter(common.successors[s, 0], tile[s - lo, 0], moved[s], out)
-                continue
             for a in range(A):
                 weight = mu[s] * pi[s, a]
                 if weight != 0.0:

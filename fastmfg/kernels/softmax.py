@@ -9,6 +9,9 @@ from numba import types
 
 from fastmfg.kernels.jit import B2, F3, f8, inline_exact, kernel
 
+BLOCK = 512
+"""Numbers exponentiated in one loop, about."""
+
 LOG2E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 ROUND = 6755399441055744.0  # 1.5 * 2^52: adding it leaves round(x) in the low bits of the sum
@@ -46,21 +49,27 @@ def exp_row(x, bits, out):
 def mirror_step(y, q, step, legal, y_out, pi):
     """``y_out = y + step * q``, each row shifted so that its largest legal entry is 0; ``pi``: its softmax."""
     H, S, A = y.shape
-    bits = np.empty(A, np.int64)
+    size = max(1, BLOCK // A)  # states whose exponentials are taken in one loop: rows alone may be short
+    bits = np.empty(size * A, np.int64)
     for h in range(H):
-        for s in range(S):
-            y_s, q_s, out, p = y[h, s], q[h, s], y_out[h, s], pi[h, s]
-            top = -np.inf
-            for a in range(A):
-                out[a] = y_s[a] + step * q_s[a]
-                if legal[s, a] and out[a] > top:
-                    top = out[a]
-            for a in range(A):
-                out[a] = out[a] - top if legal[s, a] else -1e300
-            exp_row(out, bits, p)
-            total = 0.0
-            for a in range(A):
-                total += p[a]
-            scale = 1.0 / total
-            for a in range(A):
-                p[a] *= scale
+        y_h, q_h, out, p = y[h], q[h], y_out[h], pi[h]
+        for lo in range(0, S, size):
+            hi = min(S, lo + size)
+            for s in range(lo, hi):
+                top = -np.inf
+                for a in range(A):
+                    value = y_h[s, a] + step * q_h[s, a]
+                    out[s, a] = value
+                    if legal[s, a] and value > top:
+                        top = value
+                for a in range(A):
+                    out[s, a] = out[s, a] - top if legal[s, a] else -1e300
+            n = (hi - lo) * A
+            exp_row(out[lo:hi].reshape(n), bits[:n], p[lo:hi].reshape(n))
+            for s in range(lo, hi):
+                total = 0.0
+                for a in range(A):
+                    total += p[s, a]
+                scale = 1.0 / total
+                for a in range(A):
+                    p[s, a] *= scale

@@ -13,14 +13,9 @@ def prepare(h, population, shared, theta, aux):
 
 @inline
 def _copy(source, start, out):
-    entry = start
-    for s in range(out.shape[0]):
-        for r in range(out.shape[1]):
-            row = out[s, r]
-            stored = source[entry : entry + row.size]
-            for k in range(row.size):
-                row[k] = stored[k]
-            entry += row.size
+    target, stored = out.reshape(out.size), source[start : start + out.size]
+    for k in range(target.size):
+        target[k] = stored[k]
 
 
 @filler(FILL)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from fastmfg.games.checks import Floats
+from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.game import Game
 from fastmfg.planning.condition import ONE
 from fastmfg.planning.evaluate import deterministic, evaluate_pairs
@@ -23,8 +24,13 @@ class Evaluation:
     aux: Floats  # [1, H, *]
     reward: Floats  # [H, S, A]
     q: Floats  # [H, S, A]
-    best_response: Floats  # [H, S, A]
+    greedy: Integers  # [H, S]   actions of the best response
     gap: float
+
+    @cached_property
+    def best_response(self) -> Floats:
+        """The best response as a policy [H, S, A]."""
+        return deterministic(self.greedy, self.game.n_actions)
 
 
 class Method(Protocol):
@@ -36,9 +42,8 @@ class Method(Protocol):
 def evaluation_of(game: Game, policy: Floats) -> Evaluation:
     members = np.array([game._member], dtype=np.int64)
     frozen_game, values = evaluate_pairs(game._family, members, policy[None], ONE)
-    response = deterministic(values.greedy[0], game.n_actions)
     return Evaluation(
-        game, policy, frozen_game.density[0], frozen_game.aux, frozen_game.reward[0], values.q[0], response,
+        game, policy, frozen_game.density[0], frozen_game.aux, frozen_game.reward[0], values.q[0], values.greedy[0],
         float(values.gap[0]),
     )  # fmt: skip
 
