@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import os
 import sys
 import time
 import tomllib
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from fastmfg import __version__
 from fastmfg.executors import set_thread_count
@@ -44,7 +46,7 @@ SETTINGS: dict[str, tuple[type, str]] = {
 FIGURE2_SETTINGS: dict[str, tuple[type, str]] = {
     "classes": (int, "random classes"),
     "trials": (int, "hidden models a class"),
-}
+} | {name: setting for name, setting in SETTINGS.items() if name != "true_model"}
 SOLVE_SETTINGS: dict[str, tuple[type, str]] = {
     "method": (str, "solver"),
     "tol": (float, "absolute tolerance of the NE gap"),
@@ -64,16 +66,21 @@ FIGURE2_DEFAULTS = {"classes": 5, "trials": 5, "adversary": "first", "evidence":
 SOLVE_DEFAULTS = {"method": "auto", "max_iterations": 2000}
 COMMANDS: dict[str, tuple[str, dict[str, tuple[type, str]]]] = {
     "learn": ("the paper's experiment: one class, one hidden model, one run", SETTINGS),
-    "figure2": ("the paper's Figure 2: five classes, five hidden models each", FIGURE2_SETTINGS | SETTINGS),
+    "figure2": ("the paper's Figure 2: five classes, five hidden models each", FIGURE2_SETTINGS),
     "solve": ("a known game of the zoo", SOLVE_SETTINGS),
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(
-        prog="fastmfg", description="Learn Nash equilibria of unknown mean-field games, and solve known ones."
-    )
+    top = Parser(prog="fastmfg", description="Learn Nash equilibria of unknown mean-field games, and solve known ones.")
     top.add_argument("--version", action="version", version=f"fastmfg {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (text, settings) in COMMANDS.items():
@@ -94,7 +101,9 @@ def defaults_of(command: str) -> dict[str, Any]:
     from fastmfg.reporting.experiment import Experiment  # noqa: PLC0415  (only when a command line is parsed)
 
     own = {field.name: field.default for field in fields(Experiment)}
-    return own | FIGURE2_DEFAULTS if command == "figure2" else own
+    if command == "figure2":
+        return {name: value for name, value in (own | FIGURE2_DEFAULTS).items() if name in FIGURE2_SETTINGS}
+    return own
 
 
 def _add_options(
@@ -145,18 +154,33 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def fresh_folder(seed: int) -> Path:
-    """runs/<time>-seed<seed>, with a number behind it where that exists."""
+    """Makes runs/<time>-seed<seed>, with a number behind it where that exists: never one for two runs."""
     stem = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-seed{seed}"
-    folder, n = stem, 1
-    while folder.exists():
-        n += 1
-        folder = stem.with_name(f"{stem.name}-{n}")
-    return folder
+    stem.parent.mkdir(exist_ok=True)
+    n = 1
+    while True:
+        folder = stem if n == 1 else stem.with_name(f"{stem.name}-{n}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            n += 1
+        else:
+            return folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     arguments = parser().parse_args(argv)
+    try:
+        return run(arguments)
+    except BrokenPipeError:  # whoever read our output has gone: nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run a parsed command; the exit code."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a home without room for its cache is no news
     if arguments.command == "games":
         return list_games(bool(arguments.json))
     folder: Path | None = None
@@ -172,15 +196,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             folder = fresh_folder(int(options["seed"])) if out is None else Path(out)
         runners = {"learn": run_learn, "figure2": run_figure2_command, "solve": run_solve}
         content, text = runners[arguments.command](options, folder, force)
-    except (ValueError, TypeError, IndexError, OSError) as error:
-        print(f"fastmfg {arguments.command}: {error}", file=sys.stderr)
+    except (ValueError, TypeError, IndexError, OSError, MemoryError) as error:
+        if folder is not None and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+        print(f"fastmfg {arguments.command}: {error or type(error).__name__}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         kept = f"; what was finished is in {folder}" if folder is not None and folder.exists() else ""
         print(f"fastmfg {arguments.command}: interrupted{kept}", file=sys.stderr)
         return INTERRUPTED
     where = {} if folder is None else {"out": str(folder)}
-    print(json.dumps(content | where, default=str) if as_json else text)
+    print(json.dumps(content | where, default=str) if as_json else text, flush=True)
     return 0
 
 
@@ -217,9 +243,10 @@ def run_learn(options: dict[str, Any], folder: Path | None, force: bool) -> tupl
     assert folder is not None
     experiment = Experiment(**options)
     with Progress("learn", None, " trajectories") as progress:
-        outcome, content = run_experiment(experiment, folder, force, progress.round_done)
+        outcome, content = run_experiment(experiment, folder, force, progress.drawn)
     draw_elimination(experiment, outcome, folder / "elimination.png")
-    draw_models(outcome, folder / "models.png")
+    with Progress("models.png", None, " blocks of distances") as progress:
+        draw_models(outcome, folder / "models.png", progress.tick)
     return content, learn_summary(experiment, outcome, folder)
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 TASK_OPERATIONS = 2_000_000_000
-"""Elementary operations of one task, at most."""
+"""Elementary operations of one task, at most, unless a single item takes more."""
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -58,7 +58,7 @@ def thread_count() -> int:
 def set_thread_count(count: int | None) -> None:
     """Set the number of threads for this process; None goes back to the default."""
     if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
-        raise ValueError(f"count must be a whole number of at least 1 or None, got {count!r}")
+        raise ValueError(f"threads must be a whole number of at least 1 or None, got {count!r}")
     _wanted[:] = [] if count is None else [count]
 
 

@@ -67,6 +67,17 @@ def crowd_aversion(mu, A):
     return np.array([[-math.log(1e-11) - math.log(m + 1e-11)] * A for m in mu])
 
 
+def crowd_base(mu, h, H, coefficient, epsilon, base, last, congestion):
+    """``base(s,a) - coefficient log(mu(s) + epsilon) - mu(s) congestion(s,a)``; `last` alone, less crowds, at the end."""
+    r = np.array(last if h == H - 1 else base, dtype=float)
+    for s in range(r.shape[0]):
+        for a in range(r.shape[1]):
+            r[s, a] -= coefficient * math.log(mu[s] + epsilon)
+            if h < H - 1:
+                r[s, a] -= mu[s] * congestion[s, a]
+    return r
+
+
 def population(mu, pi, joint):
     """What the functions of a game see: ``mu(s)``, or ``mu(s) pi(a|s)``."""
     if not joint:

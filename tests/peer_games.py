@@ -46,9 +46,7 @@ def beach_bar():
                 P[s, a, np.clip(s + a - 1 + noise, 0, n - 1)] += p
     s = np.arange(n)
     fixed = -np.minimum((s - bar) % n, (bar - s) % n)[:, None] - np.abs(np.arange(3) - 1) / n
-    return mfg.Game(
-        np.full(n, 1 / n), lambda t, mu: P, lambda t, mu: fixed - np.log(mu + 1e-20)[:, None], horizon=3
-    )  # fmt: skip
+    return mfg.Game(np.full(n, 1 / n), lambda t, mu: P, lambda t, mu: fixed - np.log(mu + 1e-20)[:, None], horizon=3)
 
 
 def left_right():
@@ -91,21 +89,22 @@ def conservative_treasure_hunting():
 
 
 def building_evacuation():
-    shape = floors, length, width = 2, 3, 3
+    shape = _, length, width = 2, 3, 3
 
     def move(s, a):
-        f, l, w = (int(i) for i in np.unravel_index(s, shape))
+        floor, row, column = (int(i) for i in np.unravel_index(s, shape))
         steps = [(0, 1, 0), (0, -1, 0), (0, 0, -1), (0, 0, 1), (-1, 0, 0), (1, 0, 0)]
-        at_stairs = [True] * 4 + [(l, w) == (0, 0), (l, w) == (length - 1, width - 1)]
-        df, dl, dw = steps[a] if at_stairs[a] else (0, 0, 0)
-        to = np.clip(f + df, 0, floors - 1), np.clip(l + dl, 0, length - 1), np.clip(w + dw, 0, width - 1)
-        return np.ravel_multi_index(to, shape)
+        at_stairs = [True] * 4 + [(row, column) == (0, 0), (row, column) == (length - 1, width - 1)]
+        to = np.add((floor, row, column), steps[a] if at_stairs[a] else (0, 0, 0))
+        return np.ravel_multi_index(to, shape, mode="clip")
 
     P = _moves(18, 6, move)
     bonus = 10.0 * (np.arange(18) < length * width)
-    return mfg.Game(
-        np.full(18, 1 / 18), lambda t, mu: P, lambda t, mu: _by_state(bonus - np.log(np.maximum(mu, 1e-20)), 6), horizon=4
-    )  # fmt: skip
+
+    def reward(t, mu):
+        return _by_state(bonus - np.log(np.maximum(mu, 1e-20)), 6)
+
+    return mfg.Game(np.full(18, 1 / 18), lambda t, mu: P, reward, horizon=4)
 
 
 MFGLIB_GAMES = {

@@ -174,9 +174,8 @@ def test_reward(rewards, error, message):
     with pytest.raises(error, match=message):
         make_game(reward=lambda h, mu: rewards)
     for make in (make_tables, make_linear):
-        models = make(reward=lambda h, mu: rewards)
         with pytest.raises(error, match=message):
-            mfg.ne_gap(models[0], POLICY)
+            make(reward=lambda h, mu: rewards)
 
 
 @pytest.mark.parametrize("step", [0, 1])
@@ -391,11 +390,11 @@ def failing_reward(h, population, shared, theta, out):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        (1.0, "the transition row of model 1, step 1, state 2, action 1 holds a negative number or NaN"),
-        (2.0, "the transition row of model 1, step 1, state 2, action 1 holds a negative number or NaN"),
-        (3.0, "the transition row of model 1, step 1, state 2, action 1 does not sum to 1 within 1e-9"),
+        (1.0, "the transition row of model 1, step 1, state 2, action 1 gives state . the probability (nan|-)"),
+        (2.0, "the transition row of model 1, step 1, state 2, action 1 gives state . the probability (nan|-)"),
+        (3.0, "the transition row of model 1, step 1, state 2, action 1 (sums to|gives state . the probability inf)"),
         (4.0, "fill returned status 42 for model 1, step 1, states 0 to 2"),
-        (5.0, "the transition row of model 1, step 1, state 2, action 1 does not sum to 1 within 1e-9"),
+        (5.0, "the transition row of model 1, step 1, state 2, action 1 (sums to|gives state . the probability inf)"),
     ],
 )
 def test_rows_of_a_filler(fault, message):
@@ -414,7 +413,10 @@ def calm_fill(h, aux, shared, theta, lo, hi, out):
     [
         ({"prepare": failing_prepare}, "prepare returned status 5 for model 0, step 1"),
         ({"reward": failing_reward, "thetas": [[0.0], [2.0]]}, "reward returned status 6 for model 1"),
-        ({"reward": failing_reward, "thetas": [[0.0], [1.0]]}, r"reward .*\[1, 0, 0, 0\] is nan"),
+        (
+            {"reward": failing_reward, "thetas": [[0.0], [1.0]]},
+            r"the reward of model 1 at step 0, state 0, action 0 is nan",
+        ),
     ],
 )
 def test_other_functions_of_a_filler(changes, message):
@@ -609,7 +611,7 @@ def test_rewards_whose_sums_overflow_are_refused():
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, "2"])
 def test_thread_count(count):
-    with pytest.raises(ValueError, match=f"count must be a whole number of at least 1 or None, got {count!r}"):
+    with pytest.raises(ValueError, match=f"threads must be a whole number of at least 1 or None, got {count!r}"):
         executors.set_thread_count(count)
 
 
@@ -618,3 +620,57 @@ def test_thread_count_of_the_environment(monkeypatch, text):
     monkeypatch.setenv("FASTMFG_NUM_THREADS", text)
     with pytest.raises(ValueError, match=f"FASTMFG_NUM_THREADS must be a whole number of at least 1, got '{text}'"):
         executors.thread_count()
+
+
+@numba.njit
+def forgetful_fill(h, aux, shared, theta, lo, hi, out):
+    for s in range(hi - lo):
+        if theta[0] == 0.0 or lo + s != 1:  # model 1 writes no row of state 1
+            out[s] = 1.0 / out.shape[2]
+    return 0
+
+
+@numba.njit
+def forgetful_reward(h, population, shared, theta, out):
+    out[0] = 0.0  # and no other state
+    return 0
+
+
+def test_rows_and_rewards_that_a_filler_leaves_unwritten_are_not_those_of_another_model():
+    with pytest.raises(ValueError, match="row of model 1, step 0, state 1, action 0 .*wrote nothing"):
+        make_filler(fill=forgetful_fill, thetas=[[0.0], [1.0]], reward="crowd-aversion", prepare=None)
+    with pytest.raises(ValueError, match="reward of model 0 at step 0, state 1, action 0 is nan.*wrote nothing"):
+        make_filler(fill=calm_fill, thetas=[[0.0], [1.0]], reward=forgetful_reward, prepare=None)
+
+
+@pytest.mark.parametrize("d", [3, 5])
+def test_linear_rows_that_overflow_at_the_last_step(d):
+    """The density pass never fills that step; distances and samples do."""
+    rng = np.random.default_rng(4)
+    phi, psi = rng.standard_normal((2, 3, 2, d)), rng.standard_normal((2, 2, d, 3))
+    phi[1] *= 1e200
+    psi[1, 1] *= 1e200
+    models = mfg.LinearClass(phi, rng.standard_normal((2, 3, d * d)), psi, [0.2, 0.3, 0.5])
+    uniform = models[0].uniform_policy()
+    with pytest.raises(ValueError, match="overflows: scale the features down"):
+        mfg.distance_matrix(models, uniform)
+    with pytest.raises(ValueError, match="overflows: scale the features down"):
+        mfg.MeanFieldOracle(models[1]).sample(uniform, uniform, 5)
+
+
+def test_a_joint_game_that_indexes_its_population_needs_no_mask():
+    def transition(h, joint):
+        rows = np.zeros((2, 3, 2))
+        for s in range(2):
+            for a in range(3):
+                rows[s, a, 0] = 0.5 + joint[s, a] / 2
+                rows[s, a, 1] = 1 - rows[s, a, 0]
+        return rows
+
+    game = mfg.Game([0.5, 0.5], transition, lambda h, joint: -joint, horizon=2, population="joint")
+    assert game.n_actions == 3
+    with pytest.raises(ValueError, match="legal .* is needed"):  # answers that follow whatever they are given
+        mfg.Game(
+            [0.5, 0.5], lambda h, joint: np.stack([0 * joint + 0.5] * 2, axis=-1), lambda h, joint: -joint, horizon=2,
+            population="joint",
+        )  # fmt: skip

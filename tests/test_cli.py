@@ -80,11 +80,11 @@ def test_a_folder_with_a_run_is_refused_unless_forced(tmp_path, capsys):
         (["--epsilon", "0"], "epsilon must lie in (0, inf), got 0.0"),
         (["--delta", "1"], "delta must lie in (0, 1), got 1.0"),
         (["--models", "0"], "models must be at least 1, got 0"),
-        (["--states", "0"], "n_states must be at least 1, got 0"),
+        (["--states", "0"], "states must be at least 1, got 0"),
         (["--true-model", "12"], "true_model must be less than the number of models 12, got 12"),
         (["--adversary", "frist"], "did you mean 'first'?"),
         (["--evidence", "papers"], "did you mean 'paper'?"),
-        (["--threads", "0"], "count must be a whole number of at least 1"),
+        (["--threads", "0"], "threads must be a whole number of at least 1"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(tmp_path, capsys, arguments, message):
@@ -231,3 +231,33 @@ def test_solve_reads_a_config_file(tmp_path, capsys):
     assert cli.main(["solve", "beach_bar", "--config", str(config), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["method"] == "fictitious-play" and said["iterations"] == 7
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["learn", "--models", "many"], ["learn", "--nosuch", "1"], ["figure2", "--true-model", "3"], ["solve"], []],
+)
+def test_the_parser_says_what_is_wrong_in_one_line(capsys, arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    said = capsys.readouterr()
+    assert ended.value.code == 2 and said.out == "" and said.err.count("\n") == 1
+
+
+def test_memory_that_is_not_there(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["learn", "--models", "1000000000"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not list((tmp_path / "runs").iterdir())  # no empty folder is left behind
+
+
+def test_fresh_folders_are_never_shared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli.time, "strftime", lambda form: "now")
+    assert [cli.fresh_folder(1).name for _ in range(3)] == ["now-seed1", "now-seed1-2", "now-seed1-3"]
+
+
+def test_output_whose_reader_has_gone(tmp_path):
+    command = f"{sys.executable} -m fastmfg.cli games | head -c 1"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr == ""

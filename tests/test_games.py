@@ -175,8 +175,8 @@ def test_an_index_gives_a_game_or_a_class():
         ([], ValueError, "non-empty"),
         ([0.5], ValueError, "model indices"),
         ([True] * 7, ValueError, "model indices"),
-        (1.0, TypeError, "float"),
-        ("1", TypeError, "str"),
+        (1.0, TypeError, "whole numbers, .* got 1.0"),
+        ("1", TypeError, "whole numbers, .* got '1'"),
     ],
 )
 def test_bad_indices(index, error, message):

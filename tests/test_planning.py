@@ -121,7 +121,7 @@ def test_every_method_finds_an_equilibrium(method, joint):
 def test_the_policy_returned_is_the_best_one_measured(method, gap_every, limit):
     solution = mfg.solve(GAME, method, tol=0.0, max_iterations=limit, gap_every=gap_every)
     assert solution.iterations == limit
-    assert solution.converged == (solution.ne_gap == 0.0)
+    assert solution.converged == (solution.ne_gap <= 1e-13)  # rounding counts as none
     assert mfg.ne_gap(GAME, solution.policy) == solution.ne_gap == min(solution.history)
     assert solution.history[0] == mfg.ne_gap(GAME, GAME.uniform_policy())
     last_is_extra = gap_every == 0 or limit % gap_every != 0

@@ -24,6 +24,7 @@ TWINS = {
     "linear.fill": naive.linear_fill,
     "linear.prepare": naive.linear_prepare,
     "reward.crowd_aversion": naive.crowd_aversion,
+    "reward.crowd_base": naive.crowd_base,
     "reward.reward_step": naive.reward_step,
     "reward.rewards": naive.rewards,
     "softmax.mirror_step": naive.mirror_step,

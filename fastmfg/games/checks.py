@@ -45,8 +45,11 @@ def float_array(name: str, values: ArrayLike, shape: tuple[int | None, ...]) -> 
     return result
 
 
-def index_array(name: str, values: ArrayLike, shape: tuple[int | None, ...], bound: int) -> Integers:
-    """A fresh C-ordered int64 copy of indices 0..bound-1 of the given shape (None: any length but 0)."""
+def index_array(name: str, values: ArrayLike, shape: tuple[int | None, ...], bound: int | tuple[int, ...]) -> Integers:
+    """A fresh C-ordered int64 copy of indices 0..bound-1 of the given shape (None: any length but 0).
+
+    `bound` may be one number for each entry of the last axis.
+    """
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -57,10 +60,11 @@ def index_array(name: str, values: ArrayLike, shape: tuple[int | None, ...], bou
         raise ValueError(f"{name} must have shape {shape_text(shape)}, got {shape_text(array.shape)}")
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {shape_text(array.shape)}")
-    wrong = (array < 0) | (array >= bound)
+    wrong = (array < 0) | (array >= np.array(bound))
     if wrong.any():
         index = first_index(wrong)
-        raise ValueError(f"{name}{list(index)} is {array[index]}: must lie in 0..{bound - 1}")
+        limit = bound if isinstance(bound, int) else bound[index[-1]]
+        raise ValueError(f"{name}{list(index)} is {array[index]}: must lie in 0..{limit - 1}")
     return np.array(array, dtype=np.int64, order="C")
 
 
@@ -148,6 +152,17 @@ def real(name: str, value: Any, low: float, high: float = math.inf, *, include_l
     if isinstance(value, bool) or not (above and number < high and math.isfinite(number)):
         bracket = "[" if include_low else "("
         raise ValueError(f"{name} must lie in {bracket}{low:g}, {high:g}), got {value!r}")
+    return number
+
+
+def probability(name: str, value: Any) -> float:
+    """A float in [0, 1]."""
+    try:
+        number = real(name, value, 0.0, include_low=True)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number <= 1.0:
+        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
     return number
 
 

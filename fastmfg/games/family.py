@@ -36,6 +36,7 @@ from fastmfg.games.checks import (
     legal_mask,
     refuse_non_distributions,
     refuse_non_finite,
+    shape_text,
     whole,
 )
 from fastmfg.kernels import density as density_kernels
@@ -77,7 +78,10 @@ def successor_table(successors: Any, n_states: int, n_actions: int, factored: bo
             raise ValueError("moves need successors [S, K], the states that noise leads to from each state")
         return np.empty((0, 0, 0), dtype=np.int64)
     shape: tuple[int | None, ...] = (n_states, None) if factored else (n_states, n_actions, None)
-    given = np.asarray(successors)
+    try:
+        given = np.asarray(successors)
+    except ValueError as error:
+        raise ValueError(f"successors must have shape {shape_text(shape)}: {error}") from None
     if factored and given.ndim == 3 and given.shape[1] == 1:
         given = given[:, 0]
     table = index_array("successors", given, shape, n_states)
@@ -189,6 +193,14 @@ class Family(ABC):
         return f"model {member}" if len(self) > 1 else "the game"
 
 
+def row_text(row: Floats) -> str:
+    """What is wrong with a row that should be a distribution."""
+    if np.isfinite(row).all() and row.min() >= 0:
+        return f"sums to {float(row.sum())!r}, not to 1 within 1e-9"
+    x = int(np.argmax(~(row >= 0) | np.isinf(row)))
+    return f"gives state {x} the probability {row[x]} (NaN also where the filler wrote nothing)"
+
+
 class CompiledFamily(Family):
     """A family of compiled functions. With `checked`, every row it ever fills in a density pass is checked."""
 
@@ -218,6 +230,11 @@ class CompiledFamily(Family):
             self.statuses = statuses
         self._aux_size = aux_size
         self.parallel = isinstance(reward, Filler)
+        if not isinstance(reward, Filler):  # a user's function: asked once now, so that a fault is met early
+            legal_now = self.common.legal
+            seen = self.population(self.common.initial, legal_now / legal_now.sum(axis=1, keepdims=True))
+            for h in sorted({0, horizon - 1}):
+                self.reward_at(0, h, seen)
 
     @property
     def aux_size(self) -> int:
@@ -234,7 +251,9 @@ class CompiledFamily(Family):
         )  # fmt: skip
         if fault[:, 0].any():
             i = int(np.argmax(fault[:, 0] != 0))
-            raise ValueError(self._fault_text(int(members[i]), fault[i]))
+            h = int(fault[i, 4])
+            seen = self.population(density[i, h], policies[policy_of[i], h])
+            raise ValueError(self._fault_text(int(members[i]), fault[i], seen))
         lost = ~(np.abs(density.sum(axis=2) - 1.0) < DENSITY_TOLERANCE)
         if lost.any():
             i, h = first_index(lost)
@@ -244,17 +263,31 @@ class CompiledFamily(Family):
             )
         return density, aux
 
-    def _fault_text(self, member: int, fault: Integers) -> str:
+    def _fault_text(self, member: int, fault: Integers, population: Floats) -> str:
         code, detail, s, a, h = (int(x) for x in fault)
         where = f"{self.name_of(member)}, step {h}"
         if code == density_kernels.FAULT_STATUS:
             if s < 0:
                 return f"prepare returned {self.status_text(detail)} for {where}"
             return f"fill returned {self.status_text(detail)} for {where}, states {s} to {a - 1}"
-        what = (
-            "holds a negative number or NaN" if code == density_kernels.FAULT_VALUE else "does not sum to 1 within 1e-9"
+        table = np.empty((self.n_states, self.n_actions, self.n_states))
+        density_kernels.tabulate(
+            self.prepare,
+            self.fill,
+            self.common,
+            self.thetas[member],
+            h,
+            population,
+            np.full(self.aux_size, np.nan),
+            table,
         )
-        return f"the transition row of {where}, state {s}, action {a} {what}"
+        if self.common.moves.size:  # the noise of a state has no action; it is the row of any move that leads there
+            where, origin = f"{where}: the noise", np.argwhere(self.common.moves == s)
+            if not origin.size:
+                return f"{where} of state {s}, where no move leads, is not a distribution"
+            row = table[tuple(origin[0])]
+            return f"{where} of state {s} {row_text(row)}"
+        return f"the transition row of {where}, state {s}, action {a} {row_text(table[s, a])}"
 
     def rewards(self, members: Integers, density: Floats, policies: Floats, policy_of: Integers) -> Floats:
         n, H = members.size, self.horizon
@@ -268,13 +301,25 @@ class CompiledFamily(Family):
         if status.any():
             i = int(np.argmax(status != 0))
             raise ValueError(f"reward returned status {int(status[i])} for {self.name_of(int(members[i]))}")
-        refuse_non_finite("reward [pair, h, s, a]", out)
+        if not np.isfinite(out).all():
+            i, h, s, a = first_index(~np.isfinite(out))
+            raise ValueError(
+                f"the reward of {self.name_of(int(members[i]))} at step {h}, state {s}, action {a} is "
+                f"{out[i, h, s, a]}: it must be finite (NaN also where the filler wrote nothing)"
+            )
         return out
 
     def transition_at(self, member: int, h: int, population: Floats) -> Floats:
         out = np.empty((self.n_states, self.n_actions, self.n_states))
         status = density_kernels.tabulate(
-            self.prepare, self.fill, self.common, self.thetas[member], h, population, np.empty(self.aux_size), out
+            self.prepare,
+            self.fill,
+            self.common,
+            self.thetas[member],
+            h,
+            population,
+            np.full(self.aux_size, np.nan),
+            out,
         )
         if status != 0:
             raise ValueError(

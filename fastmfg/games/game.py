@@ -145,6 +145,10 @@ class Game:
         return f"<Game: {self.n_states} states, {self.n_actions} actions, horizon {self.horizon}>"
 
 
+MOST_COLUMNS = 128
+"""Actions that are tried for at most."""
+
+
 def _columns(function: StepFunction, population: Floats) -> int | None:
     """Actions in a function's answer to a joint population, or None when it fails."""
     try:
@@ -164,7 +168,8 @@ def _count_actions(transition: StepFunction, reward: StepFunction, density: Floa
     """A: from the mask if there is one, else from the shape of the first table.
 
     A joint population has A columns, which is what we ask for: functions are tried with one column, which broadcasts
-    against arrays [S, A]; an answer that follows the number of columns it was given tells nothing.
+    against arrays [S, A], then with more, up to a limit; an answer that merely follows the number of columns it was
+    given tells nothing.
     """
     if legal is not None:
         mask = np.asarray(legal)
@@ -175,7 +180,9 @@ def _count_actions(transition: StepFunction, reward: StepFunction, density: Floa
         shape = (density.size, None, density.size)
         return int(called("transition(0, population)", transition, 0, density, shape).shape[1])
     for function in (transition, reward):
-        one, two = (_columns(function, np.tile(density[:, None] / n, (1, n))) for n in (1, 2))
-        if one is not None and (one, two) != (1, 2):
-            return one
+        answers = [_columns(function, np.tile(density[:, None] / n, (1, n))) for n in range(1, MOST_COLUMNS + 2)]
+        for n, answer in enumerate(answers[:-1], start=1):
+            follows = answers[n] == n + 1
+            if answer is not None and not follows and n in {1, answer}:
+                return answer
     raise ValueError('legal [S, A] is needed here: with population="joint" it says how many actions there are')

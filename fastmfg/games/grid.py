@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmfg.games.checks import Floats, Integers, choice, frozen, index_array, real, whole
+from fastmfg.games.checks import Floats, Integers, choice, float_array, frozen, index_array, probability, whole
 
 BORDERS = ("torus", "stay", "illegal")
 
@@ -55,9 +55,9 @@ class Grid:
         free = ~wall_mask(walls, sizes)
         if not free.any():
             raise ValueError("walls leave no free cell: the game would have no state")
-        offsets = cross_moves(len(sizes)) if moves is None else np.array(moves, dtype=np.int64)
-        if offsets.ndim != 2 or offsets.shape[1] != len(sizes) or len(offsets) == 0:
-            raise ValueError(f"moves must have shape [A, {len(sizes)}], got {list(offsets.shape)}")
+        if not sizes:
+            raise ValueError("shape must have at least one axis, got ()")
+        offsets = cross_moves(len(sizes)) if moves is None else move_offsets(moves, len(sizes))
         position = np.argwhere(free)
         number = np.full(sizes, -1, dtype=np.int64)
         number[free] = np.arange(len(position))
@@ -103,6 +103,8 @@ class Grid:
     def picture(self, values: ArrayLike) -> Floats:
         """Values of states [..., S] as an array [..., *shape], NaN at walls."""
         array = np.asarray(values, dtype=np.float64)
+        if array.ndim == 0 or array.shape[-1] != self.n_states:
+            raise ValueError(f"values must have shape [..., {self.n_states}], got {list(array.shape)}")
         image = np.full((*array.shape[:-1], int(np.prod(self.shape))), np.nan)
         image[..., self.cells] = array
         return image.reshape(*array.shape[:-1], *self.shape)
@@ -113,12 +115,12 @@ class Grid:
         `weights` [A] says how likely the moves are relative to one another (alike by default); illegal ones are left
         out cell by cell. Moves that lead to the same cell are one entry.
         """
-        keep = real("stay", stay, 0.0, np.inf, include_low=True)
-        if keep > 1.0:
-            raise ValueError(f"stay must lie in [0, 1], got {stay!r}")
-        share = np.ones(len(self.offsets)) if weights is None else np.array(weights, dtype=np.float64)
-        if share.shape != (len(self.offsets),) or (share < 0).any():
-            raise ValueError(f"weights must be {len(self.offsets)} non-negative numbers, one a move")
+        keep = probability("stay", stay)
+        A = len(self.offsets)
+        share = np.ones(A) if weights is None else float_array("weights", weights, (A,))
+        if (share < 0).any():
+            i = int(np.argmax(share < 0))
+            raise ValueError(f"weights[{i}] is {share[i]}: must not be negative")
         drift = share * self.legal
         total = drift.sum(axis=1, keepdims=True)
         drift = np.divide(drift, total, out=np.zeros_like(drift), where=total > 0) * (1.0 - keep)
@@ -132,17 +134,25 @@ def wall_mask(walls: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """A boolean array of the grid's shape, true at walls, from one or from a list of cells."""
     if walls is None:
         return np.zeros(shape, dtype=np.bool_)
-    given = np.asarray(walls)
-    if given.dtype == np.bool_:
+    given = walls if isinstance(walls, np.ndarray) else None
+    if given is not None and given.dtype == np.bool_:
         if given.shape != shape:
             raise ValueError(f"walls must have shape {list(shape)}, got {list(given.shape)}")
         return given.copy()
     mask = np.zeros(shape, dtype=np.bool_)
-    for i, cell in enumerate(given.reshape(-1, len(shape)) if given.size else []):
-        for axis, n in enumerate(shape):
-            index_array(f"walls[{i}, {axis}]", np.atleast_1d(cell[axis]), (1,), n)
-        mask[tuple(cell)] = True
+    for i, cell in enumerate(walls):
+        mask[tuple(index_array(f"walls[{i}]", cell, (len(shape),), shape))] = True
     return mask
+
+
+def move_offsets(moves: ArrayLike, axes: int) -> Integers:
+    """Offsets [A, axes], whole numbers."""
+    given = np.asarray(moves)
+    if given.ndim != 2 or given.shape[1] != axes or len(given) == 0:
+        raise ValueError(f"moves must have shape [A, {axes}], got {list(given.shape)}")
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"moves must hold whole numbers, got dtype {given.dtype}")
+    return given.astype(np.int64)
 
 
 def merged(places: Integers, chances: Floats, n_states: int) -> tuple[Integers, Floats]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmfg.games.checks import Floats, Integers, float_array, real, whole
+from fastmfg.games.checks import Floats, Integers, float_array, initial_density, real, refuse_non_distributions, whole
 from fastmfg.games.family import CompiledFamily
 from fastmfg.games.game import Game
 from fastmfg.games.grid import Grid
@@ -36,6 +36,8 @@ def grid_game(
     stay, noise_weights
         See `Grid.noise`.
     """
+    initial_density(initial, grid.n_states)
+    float_array("base", base, grid.legal.shape)
     successors, chances = grid.noise(stay, noise_weights)
     game = priced_game(
         initial, base, successors, chances, moves=grid.moves, legal=grid.legal, horizon=horizon, last_base=last_base,
@@ -60,8 +62,11 @@ def priced_game(
     congestion: ArrayLike | None = None,
 ) -> Game:
     """The same rewards on sparse rows [S, A, K], or factored ones [S, K] with moves [S, A], alike at every step."""
-    ordinary = float_array("base", base, (None, None))
-    S, A = ordinary.shape
+    S = initial_density(initial).size
+    ordinary = float_array("base", base, (S, None if legal is None else np.shape(legal)[-1]))
+    A = ordinary.shape[1]
+    rows = float_array("chances", chances, (S, None) if moves is not None else (S, A, None))
+    refuse_non_distributions("chances", rows)
     steps = whole("horizon", horizon, 1)
     last = ordinary if last_base is None else float_array("last_base", last_base, (S, A))
     price = np.zeros((S, A)) if congestion is None else float_array("congestion", congestion, (S, A))
@@ -76,7 +81,7 @@ def priced_game(
         n_actions=A,
         horizon=steps,
         shared=np.concatenate([[S, steps, coefficient, offset], ordinary.ravel(), last.ravel(), price.ravel()]),
-        thetas=np.array(chances, dtype=np.float64).reshape(1, -1),
+        thetas=rows.reshape(1, -1),
         aux_size=0,
         successors=successors,
         moves=moves,

@@ -67,7 +67,10 @@ class LinearClass(ModelClass):
             shared=np.concatenate([header, features.ravel(), mu_features.ravel()]),
             thetas=psis.reshape(M, -1),
             aux_size=d_phi * S,
-            statuses={1: "a row phi G Psi is zero in all entries and can not be normalised"},
+            statuses={
+                linear.ZERO_ROW: "a row phi G Psi is zero in all entries and can not be normalised",
+                linear.OVERFLOW: "a row phi G Psi overflows: scale the features down",
+            },
         )
 
 

@@ -38,6 +38,8 @@ class ModelClass:
     """
 
     def __init__(self, games: Sequence[Game]) -> None:
+        if isinstance(games, Game) or not hasattr(games, "__iter__"):
+            raise TypeError(f"games must be a sequence of Game, got {type(games).__name__}")
         games = list(games)
         if not games:
             raise ValueError("games is empty: a class needs at least one model")
@@ -97,6 +99,11 @@ class ModelClass:
         population : "state" or "joint"
             What the reward sees.
         """
+        if moves is not None and successors is None:
+            raise ValueError("moves need successors [S, K], the states that noise leads to from each state")
+        for name, table_given, least in (("successors", successors, 2), ("moves", moves, 2)):
+            if table_given is not None and depth(name, table_given) < least:
+                raise ValueError(f"{name} must have at least {least} axes, got {list(np.shape(table_given))}")
         axes = (None,) * (5 if moves is None else 4)
         tables = float_array("transition", transition, axes)
         M, T, S = tables.shape[:3]
@@ -153,6 +160,7 @@ class ModelClass:
         fill : njit or cfunc function
             ``fill(h, aux, shared, theta, lo, hi, out) -> status``: rows of the states lo..hi-1 for all actions into
             ``out[hi - lo, A, S]``; status 0 when all is well, any other number ends the computation with an error.
+            Return a status rather than raise: an exception can not leave compiled code, and shows as unwritten rows.
         thetas : [M, *]
             One row of parameters a model.
         initial : [S]
@@ -228,7 +236,10 @@ class ModelClass:
             return self._of(self._family.subset(member_indices("index", chosen, len(self))))
         if isinstance(index, (list, np.ndarray)):
             return self._of(self._family.subset(member_indices("index", index, len(self))))
-        i = operator.index(index)
+        try:
+            i = operator.index(index)
+        except TypeError:
+            raise TypeError(f"models are indexed by whole numbers, slices and lists of them, got {index!r}") from None
         if not -len(self) <= i < len(self):
             raise IndexError(f"model {i} is out of range for a class of {len(self)} models")
         return Game._of(self._family, i % len(self))
@@ -241,6 +252,14 @@ class ModelClass:
             f"<{type(self).__name__}: {len(self)} models, {self.n_states} states, {self.n_actions} actions, "
             f"horizon {self.horizon}>"
         )
+
+
+def depth(name: str, values: ArrayLike) -> int:
+    """Axes of an array; a ragged one is refused by name."""
+    try:
+        return np.asarray(values).ndim
+    except ValueError as error:
+        raise ValueError(f"{name} must be an array: {error}") from None
 
 
 def require_class(name: str, value: Any) -> ModelClass:

@@ -78,6 +78,8 @@ def push_step(fill, common, theta, h, aux, mu, pi, check, out, tile, fault):
     size = tile.shape[0]
     for lo in range(0, S, size):
         hi = min(S, lo + size)
+        if check:
+            tile[:] = np.nan  # what a filler leaves unwritten must not pass for a row
         status = fill(h, aux, common.shared, theta, lo, hi, tile[: hi - lo])
         if status != 0:
             fault[0], fault[1], fault[2], fault[3] = FAULT_STATUS, status, lo, hi
@@ -132,6 +134,8 @@ def push(prepare, fill, common, thetas, members, policies, policy_of, joint, che
         for h in range(H):
             mu = density[i, h]
             population_of(mu, policy[h], joint, population)
+            if check:
+                aux[i, h] = np.nan
             status = prepare(h, population, common.shared, theta, aux[i, h])
             if status != 0:
                 fault[i, 0], fault[i, 1], fault[i, 2], fault[i, 3] = FAULT_STATUS, status, -1, -1
@@ -168,11 +172,12 @@ def occupy(fill, common, thetas, members, aux, policies, policy_of, density):
 @kernel(i8(PREPARE, FILL, COMMON, F1, i8, F1, F1, F3))
 def tabulate(prepare, fill, common, theta, h, population, aux, out):
     """One step's rows as a dense table ``out [S, A, S]``, under a given population; the status of the family."""
+    out[:] = np.nan
     status = prepare(h, population, common.shared, theta, aux)
     if status != 0 or is_dense(common):
         return status if status != 0 else fill(h, aux, common.shared, theta, 0, out.shape[0], out)
     S, A = common.legal.shape
-    tile = np.empty((1, A, row_length(common)))
+    tile = np.full((1, A, row_length(common)), np.nan)
     out[:] = 0.0
     for s in range(S):
         status = fill_rows(fill, common, theta, h, aux, s, s + 1, tile)

@@ -9,6 +9,7 @@ import numpy as np
 from fastmfg.kernels.jit import FILL, PREPARE, filler, inline
 
 HEADER = 4
+ZERO_ROW, OVERFLOW = 1, 2
 
 
 @inline
@@ -81,8 +82,8 @@ def fill(h, aux, shared, theta, lo, hi, out):
                 total = _mix_five(mixed, phi[s, a], W)
             else:
                 total = _mix_any(mixed, phi[s, a], W)
-            if not total > 0.0:
-                return 1
+            if not 0.0 < total < np.inf:
+                return ZERO_ROW if total == 0.0 else OVERFLOW
             scale = 1.0 / total
             row = out[s, a]
             for x in range(S):

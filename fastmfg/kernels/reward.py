@@ -27,6 +27,7 @@ def rewards(reward, common, thetas, members, density, policies, policy_of, joint
         status[i] = 0
         for h in range(H):
             population_of(density[i, h], policies[policy_of[i], h], joint, population)
+            out[i, h] = np.nan  # what a filler leaves unwritten must not pass for a reward
             answer = reward(h, population, common.shared, thetas[members[i]], out[i, h])
             if answer != 0:
                 status[i] = answer
@@ -36,6 +37,7 @@ def rewards(reward, common, thetas, members, density, policies, policy_of, joint
 @kernel(i8(REWARD, COMMON, F1, i8, F1, F2))
 def reward_step(reward, common, theta, h, population, out):
     """One step's rewards ``out [S, A]`` under a given population; the status of the family's function."""
+    out[:] = np.nan
     return reward(h, population, common.shared, theta, out)
 
 
@@ -44,7 +46,7 @@ def crowd_base(h, population, shared, theta, out):
     """A table, less a price of crowds: ``base(s,a) - coefficient log(mu(s) + epsilon) - mu(s) congestion(s,a)``.
 
     `shared`: S, H, coefficient, epsilon, then three tables [S, A]: base of all steps but the last, base of the last,
-    congestion.
+    congestion. Nothing is charged for congestion at the last step, whose move leads nowhere.
     """
     S, A = out.shape
     H, coefficient, epsilon = int(shared[1]), shared[2], shared[3]
@@ -55,5 +57,7 @@ def crowd_base(h, population, shared, theta, out):
     for s in range(S):
         crowd = coefficient * np.log(population[s] + epsilon) if coefficient != 0.0 else 0.0
         for a in range(A):
-            out[s, a] = base[s, a] - crowd - population[s] * congestion[s, a]
+            out[s, a] = base[s, a] - crowd
+            if h + 1 < H:
+                out[s, a] -= population[s] * congestion[s, a]
     return 0

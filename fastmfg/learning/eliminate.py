@@ -129,8 +129,12 @@ def run_elimination(
     earlier_calls: int = 0,
     budget: float = math.inf,
     stop: Stop = lambda survivors: False,
+    on_draw: Callable[[int, int], Any] = lambda trajectories, survivors: None,
 ) -> Elimination:
-    """Alg. 2 on checked input; ends early when `stop` says so or the budget of trajectories is spent."""
+    """Alg. 2 on checked input; ends early when `stop` says so or the budget of trajectories is spent.
+
+    ``on_draw(trajectories of this call, survivors left)`` is called after every round.
+    """
     H = conditional.family.horizon
     run = _Run(conditional, oracle, log_likelihood, settings.threshold(H, earlier_calls))
     rounds = 0
@@ -151,6 +155,7 @@ def run_elimination(
             policies = [deviation] * (2 * H) if settings.adversary == "information" else pair
             _anytime_round(run, policies[: int(min(left, len(policies)))], enough)
         rounds += 1
+        on_draw(run.trajectories, run.alive.size)
     return Elimination(
         frozen(run.survivors),
         frozen(run.log_likelihood),

@@ -192,6 +192,7 @@ def learn(
     identify: bool = False,
     equilibria: Mapping[int, Solution] | None = None,
     on_round: Callable[[Round], Any] | None = None,
+    on_draw: Callable[[int, int], Any] | None = None,
 ) -> Learned:
     """Learn an epsilon-NE of an unknown game from trajectories (Alg. 7 with the stopping rule above).
 
@@ -223,6 +224,8 @@ def learn(
         Equilibria already known (`solve_models`); others are solved on demand, to epsilon / 2.
     on_round : callable, optional
         Called with each finished `Round`.
+    on_draw : callable, optional
+        ``on_draw(trajectories, survivors)`` after every round of an elimination, counts of the whole run so far.
 
     Returns
     -------
@@ -237,8 +240,9 @@ def learn(
     """
     require_class("models", models)
     require_oracle(oracle)
-    if on_round is not None and not callable(on_round):
-        raise TypeError(f"on_round must be a function of a Round, got {type(on_round).__name__}")
+    for name, function in (("on_round", on_round), ("on_draw", on_draw)):
+        if function is not None and not callable(function):
+            raise TypeError(f"{name} must be a function, got {type(function).__name__}")
     plan = Plan.of(
         len(models), epsilon=epsilon, delta=delta, strategy=strategy, adversary=adversary, evidence=evidence,
         tolerance=tolerance, radius=radius, max_rounds=max_rounds, max_trajectories=max_trajectories, seed=seed,
@@ -252,7 +256,7 @@ def learn(
         if state.enough():
             continue
         chosen = _choose(state, order)
-        outcome = _eliminate(state, chosen)
+        outcome = _eliminate(state, chosen, on_draw)
         state.rounds.append(
             Round(
                 chosen.branch, chosen.member, chosen.neighbours, chosen.hoods.decided, outcome.survivors.size,
@@ -265,6 +269,8 @@ def learn(
 
 
 def _checked_equilibria(equilibria: Mapping[int, Solution] | None, models: ModelClass) -> dict[int, Solution]:
+    if equilibria is not None and not isinstance(equilibria, Mapping):
+        raise TypeError(f"equilibria must map model indices to Solutions, got {type(equilibria).__name__}")
     known = dict(equilibria or {})
     for member, solution in known.items():
         if whole("a key of equilibria", member, 0) >= len(models):
@@ -329,7 +335,7 @@ def _choose(state: _State, order: list[int]) -> _Choice:
     return crowded
 
 
-def _eliminate(state: _State, chosen: _Choice) -> Elimination:
+def _eliminate(state: _State, chosen: _Choice, on_draw: Callable[[int, int], Any] | None) -> Elimination:
     """One call of ModelElim with the reference model's equilibrium; ends early once the bound is met."""
     reference, conditional = chosen.member, chosen.conditional
     candidate = state.candidate(reference)
@@ -341,9 +347,16 @@ def _eliminate(state: _State, chosen: _Choice) -> Elimination:
         met = bool(candidate.gaps[survivors].max() <= state.plan.epsilon)
         return survivors.size == 1 or (met and not state.plan.identify)
 
+    before = state.trajectories
+
+    def drawn(trajectories: int, survivors: int) -> None:
+        if on_draw is not None:
+            on_draw(before + trajectories, survivors)
+
     outcome = run_elimination(
         conditional, adversary, state.oracle, state.plan.elimination, state.log_likelihood,
         earlier_calls=len(state.rounds), budget=state.plan.budget - state.trajectories, stop=stop,
+        on_draw=drawn,
     )  # fmt: skip
     dropped = outcome.eliminated_at >= 0
     state.eliminated_at[dropped] = state.trajectories + outcome.eliminated_at[dropped]

@@ -56,6 +56,7 @@ class Anderson:
 def project(y: Floats, legal: np.ndarray) -> Floats:
     """The nearest distributions over legal actions, row by row (Euclidean)."""
     values = np.where(legal, y, -np.inf)
+    values = values - values.max(axis=-1, keepdims=True)  # moves nothing, and keeps the numbers near 1
     ordered = -np.sort(-values, axis=-1)
     counts = np.arange(1, y.shape[-1] + 1)
     sums = np.cumsum(np.where(np.isfinite(ordered), ordered, 0.0), axis=-1) - 1.0

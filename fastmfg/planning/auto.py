@@ -1,13 +1,14 @@
 """The default solver: adapts its step, notices that it stalls or cycles, and changes method.
 
 It begins with adaptive mirror descent. When the best gap has not fallen by a tenth within a while, the next method of
-the list takes over, from the best policy seen; when the list is through it begins anew from the uniform policy, with
-twice the patience.
+the list takes over, from the uniform policy or the best one seen; when the list is through it begins anew from the
+uniform policy, with twice the patience.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from fastmfg.games.checks import Floats
 from fastmfg.planning.anderson import Anderson
@@ -21,14 +22,23 @@ PATIENCE = 25
 PROGRESS = 0.9
 """What the best gap must be lowered to, relatively."""
 
-STAGES: tuple[Callable[[], Method], ...] = (
-    AdaptiveMirrorDescent,
-    Anderson,
-    lambda: Anderson(step=20.0, memory=3),
-    lambda: Anderson(step=1.0),
-    lambda: Anderson(step=0.2, memory=3),
-    FictitiousPlay,
+
+class Stage(NamedTuple):
+    """A method of the list, and where it begins."""
+
+    make: Callable[[], Method]
+    from_best: bool  # from the best policy seen; else from the uniform one, as a corner of the simplices would hold it
+
+
+STAGES = (
+    Stage(AdaptiveMirrorDescent, True),
+    Stage(lambda: Anderson(step=1.0, memory=12), False),
+    Stage(lambda: Anderson(step=5.0, memory=6), False),
+    Stage(lambda: Anderson(step=20.0, memory=3), False),
+    Stage(lambda: Anderson(step=0.2, memory=12), False),
+    Stage(FictitiousPlay, True),
 )
+"""Short memories help where the normal map has kinks, long ones on cycling games."""
 
 
 class Auto:
@@ -36,7 +46,7 @@ class Auto:
 
     def __init__(self) -> None:
         self.stage = 0
-        self.method = STAGES[0]()
+        self.method = STAGES[0].make()
         self.best: Evaluation | None = None
         self.mark = 0.0  # the best gap when the method was looked at last
         self.waited = 0
@@ -48,8 +58,9 @@ class Auto:
         if last.gap < self.best.gap:
             self.best = last
         self.waited += 1
-        patience = PATIENCE if self.stage == 0 else 2 * PATIENCE
-        if self.waited < patience << (self.stage // len(STAGES)):
+        rounds, place = divmod(self.stage, len(STAGES))
+        patience = PATIENCE if place == 0 else 2 * PATIENCE
+        if self.waited < patience << rounds:
             return self.method(last)
         self.waited = 0
         stalled = self.best.gap > PROGRESS * self.mark
@@ -60,6 +71,6 @@ class Auto:
         """The first proposal of the next method."""
         self.stage += 1
         rounds, place = divmod(self.stage, len(STAGES))
-        self.method = STAGES[place]()
-        anew = rounds > 0 and place == 0
+        self.method = STAGES[place].make()
+        anew = not STAGES[place].from_best or (rounds > 0 and place == 0)
         return self.method(evaluation_of(best.game, best.game.uniform_policy()) if anew else best)

@@ -13,6 +13,9 @@ from fastmfg.games.game import Game
 from fastmfg.planning.condition import ONE
 from fastmfg.planning.evaluate import deterministic, evaluate_pairs
 
+ROUNDING = 1e-14
+"""Differences of values this small, relative to the largest, are rounding."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -58,8 +61,9 @@ def spread_of_q(evaluation: Evaluation) -> float:
 def scale_of_q(evaluation: Evaluation) -> float:
     """The larger of Q's spreads under this policy and the uniform one; 1 where actions never matter.
 
-    Near an equilibrium the former vanishes.
+    Near an equilibrium the former vanishes. A spread within rounding of Q's size is none.
     """
     uniform = evaluation.game.uniform_policy()
     far = evaluation if np.array_equal(evaluation.policy, uniform) else evaluation_of(evaluation.game, uniform)
-    return max(spread_of_q(evaluation), spread_of_q(far)) or 1.0
+    spread = max(spread_of_q(evaluation), spread_of_q(far))
+    return spread if spread > ROUNDING * float(np.abs(far.q).max()) else 1.0

@@ -23,7 +23,7 @@ from fastmfg.games.game import Game, require_game
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.planning.anderson import Anderson
 from fastmfg.planning.auto import Auto
-from fastmfg.planning.evaluation import Method, evaluation_of
+from fastmfg.planning.evaluation import ROUNDING, Method, evaluation_of
 from fastmfg.planning.mirror import PriorDescent, mirror_descent
 from fastmfg.planning.mixing import BestResponseMixing, FictitiousPlay, SmoothedPolicyIteration
 
@@ -138,7 +138,7 @@ def run(game: Game, name: str, method: Method, start: Floats, limits: Limits) ->
     """The loop all methods share."""
     started = time.monotonic()
     last = best = evaluation_of(game, start)
-    target = max(limits.tol, limits.rtol * last.gap)
+    target = max(limits.tol, limits.rtol * last.gap, ROUNDING * float(np.abs(last.q).max()))
     endless = limits.tol == 0.0 and limits.rtol == 0.0
     history = [last.gap]
     iteration = 0

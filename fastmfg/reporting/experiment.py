@@ -65,10 +65,12 @@ class Experiment:
 
     def check(self) -> None:
         """Raise what `learn` would, before anything is made or written."""
+        for name in ("models", "states", "actions", "horizon", "d_phi", "d_psi"):
+            whole(name, getattr(self, name), 1)
         given = asdict(self)
         names = ("epsilon", "delta", "strategy", "adversary", "evidence", "tolerance", "radius", "max_rounds",
                  "max_trajectories", "seed")  # fmt: skip
-        Plan.of(whole("models", self.models, 1), **{name: given[name] for name in names})
+        Plan.of(self.models, **{name: given[name] for name in names})
         self.hidden_model()
 
     def learn(self, models: LinearClass, oracle_seed: int | None = None, **options: Any) -> Learned:
@@ -119,7 +121,7 @@ def header(config: dict[str, Any], command: str) -> dict[str, Any]:
 
 
 def run_experiment(
-    experiment: Experiment, folder: Path, force: bool = False, on_round: Callable[[Round], Any] | None = None
+    experiment: Experiment, folder: Path, force: bool = False, on_draw: Callable[[int, int], Any] | None = None
 ) -> tuple[Outcome, dict[str, Any]]:
     """Learn, and leave result.json and policy.npz in the folder; after every round what is known so far is there."""
     experiment.check()
@@ -133,10 +135,8 @@ def run_experiment(
     def record(finished: Round) -> None:
         content["rounds"].append(asdict(finished))
         write_json(result, content)
-        if on_round is not None:
-            on_round(finished)
 
-    learned = experiment.learn(models, on_round=record)
+    learned = experiment.learn(models, on_round=record, on_draw=on_draw)
     gap = ne_gap(models[true_model], learned.policy)
     outcome = Outcome(models, true_model, learned, gap, time.perf_counter() - started)
     content |= summary(outcome) | {"finished": True}

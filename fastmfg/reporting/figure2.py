@@ -125,6 +125,7 @@ def run_figure2(
         for trial, run in enumerate(_run_trials(experiment, models, solutions, trials)):
             runs.append(run)
             content["runs"].append(asdict(runs[-1]))
+            write_json(result, content)
             advance(0, f"class {c + 1}/{classes}: trial {trial + 1}/{trials}")
         unsolved = sum(not solution.converged for solution in solutions)
         content["unsolved_equilibria"] = content.get("unsolved_equilibria", 0) + unsolved

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fastmfg.comparing.distance import distance_matrix
+from fastmfg.comparing.distance import Tick, distance_matrix
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.learning.learn import Learned
 from fastmfg.planning.evaluate import ne_gaps
@@ -72,14 +72,14 @@ def place_by_distances(distances: Floats) -> Floats:
     return placed
 
 
-def draw_models(outcome: Outcome, path: Path) -> None:
+def draw_models(outcome: Outcome, path: Path, tick: Tick | None = None) -> None:
     """The models as dots under the last reference policy, placed by their mutual distances d."""
     learned = outcome.learned
     n = len(outcome.models)
     by_importance = list(dict.fromkeys([outcome.true_model, *learned.survivors.tolist(), *range(n)]))
     keep = np.array(by_importance[:MOST_DOTS])
     policy = learned.policy if learned.reference_policy is None else learned.reference_policy
-    points = place_by_distances(distance_matrix(outcome.models[keep], policy))
+    points = place_by_distances(distance_matrix(outcome.models[keep], policy, tick=tick))
     alive, true = np.isin(keep, learned.survivors), keep == outcome.true_model
     figure, (part,) = axes(1, 5.2, 4.6)
     part.scatter(*points[~alive].T, s=22, color=GREY, label=f"eliminated ({n - learned.survivors.size})")

@@ -7,7 +7,6 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from fastmfg.learning.learn import Round
 from fastmfg.reporting.experiment import Experiment, Outcome
 
 
@@ -28,8 +27,12 @@ class Progress:
         self.bar.set_postfix_str(note, refresh=False)
         self.bar.update(n)
 
-    def round_done(self, finished: Round) -> None:
-        self.advance(finished.trajectories, f"{finished.survivors} models left, bound {finished.ne_gap_bound:.2g}")
+    def drawn(self, trajectories: int, survivors: int) -> None:
+        self.advance(trajectories - self.bar.n, f"{survivors} models left")
+
+    def tick(self, done: int, total: int) -> None:
+        self.bar.total = total
+        self.advance(done - self.bar.n)
 
 
 def learn_summary(experiment: Experiment, outcome: Outcome, folder: Any) -> str:

@@ -38,6 +38,7 @@ def beach_bar(
     distance = np.minimum(ahead, n - ahead) % n
     steps = np.array([-1, 0, 1])
     chance = real("p_still", p_still, 0.0, 1.0, include_low=True)
+    offset = real("log_eps", log_eps, 0.0)
     reached = np.clip(np.arange(n)[:, None, None] + steps[:, None] + steps, 0, n - 1)  # [S, A, noise]
     weights = np.broadcast_to([(1 - chance) / 2, chance, (1 - chance) / 2], reached.shape)
     successors, chances = merged(reached.reshape(-1, 3), weights.reshape(-1, 3), n)
@@ -45,9 +46,9 @@ def beach_bar(
         np.full(n, 1.0 / n),
         -distance[:, None] - np.abs(steps) / n,
         successors.reshape(n, 3, -1),
-        chances,
+        chances.reshape(n, 3, -1),
         horizon=horizon,
-        epsilon=log_eps,
+        epsilon=offset,
     )
-    game.grid = Grid.of((n,), border="stay")
+    game.grid = Grid.of((n,), border="stay", moves=steps[:, None])
     return game

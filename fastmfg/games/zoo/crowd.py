@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmfg.games.checks import Floats, float_array, real, whole
+from fastmfg.games.checks import Floats, float_array, index_array, probability, real, whole
 from fastmfg.games.game import Game
 from fastmfg.games.grid import Grid
 from fastmfg.games.grid_game import grid_game
@@ -42,7 +42,7 @@ def crowd_modelling_1d(size: int = 10, horizon: int = 10, crowd_aversion_coef: f
         horizon=horizon,
         stay=0.0,
         last_base=np.tile(place[:, None], 3),
-        crowd_aversion=crowd_aversion_coef,
+        crowd_aversion=real("crowd_aversion_coef", crowd_aversion_coef, -np.inf),
     )
 
 
@@ -77,13 +77,12 @@ def crowd_modelling_2d(
     positional_reward : [size, size] of (row y, column x)
         Instead of `place`.
     with_congestion : bool
-        The move costs its length times the density where it begins (OpenSpiel: where it ends, a step later).
+        The move costs ``|move| / size`` times the density where it begins (OpenSpiel: where it ends, a step later).
     noise_intensity : float in [0, 1]
     crowd_aversion_coef : float
     """
     n = whole("size", size, 2)
-    walls = None if forbidden_states is None else [(y, x) for x, y in forbidden_states]
-    grid = Grid.of((n, n), walls=walls, moves=[(-1, 0), (0, -1), (0, 0), (0, 1), (1, 0)])
+    grid = Grid.of((n, n), walls=forbidden_cells(forbidden_states, n), moves=[(-1, 0), (0, -1), (0, 0), (0, 1), (1, 0)])
     away = np.abs(grid.position - n // 2)
     place = 2.0 - 2.0 * away.sum(axis=1) / n
     if positional_reward is not None:
@@ -94,19 +93,26 @@ def crowd_modelling_2d(
     cost = (
         np.zeros((grid.n_states, 5)) if only_distribution_reward else np.tile(grid.move_length / n, (grid.n_states, 1))
     )
-    noise = real("noise_intensity", noise_intensity, 0.0, include_low=True)
-    if noise > 1.0:
-        raise ValueError(f"noise_intensity must lie in [0, 1], got {noise_intensity!r}")
     return grid_game(
         grid,
         start_on(grid, initial_distribution),
         last if with_congestion else last - cost,
         horizon=horizon,
-        stay=1.0 - noise,
+        stay=1.0 - probability("noise_intensity", noise_intensity),
         last_base=last,
-        crowd_aversion=crowd_aversion_coef,
+        crowd_aversion=real("crowd_aversion_coef", crowd_aversion_coef, -np.inf),
         congestion=cost if with_congestion else None,
     )
+
+
+def forbidden_cells(forbidden: Any, size: int) -> Any:
+    """Walls as an array over (row y, column x), from cells (x, y)."""
+    if forbidden is None:
+        return None
+    walls = np.zeros((size, size), dtype=np.bool_)
+    for i, cell in enumerate(forbidden):
+        walls[tuple(index_array(f"forbidden_states[{i}]", cell, (2,), size)[::-1])] = True
+    return walls
 
 
 def start_on(grid: Grid, distribution: Any) -> Floats:
@@ -116,6 +122,9 @@ def start_on(grid: Grid, distribution: Any) -> Floats:
     if isinstance(distribution, dict):
         start = np.zeros(grid.n_states)
         for (x, y), p in distribution.items():
-            start[grid.state_at((y, x))] += p
+            try:
+                start[grid.state_at((y, x))] += p
+            except ValueError:
+                raise ValueError(f"initial_distribution: (x, y) = ({x}, {y}) is no free cell") from None
         return start
     return float_array("initial_distribution", distribution, grid.shape).ravel()[grid.cells]
