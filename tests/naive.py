@@ -68,7 +68,7 @@ def crowd_aversion(mu, A):
 
 
 def crowd_base(mu, h, H, coefficient, epsilon, base, last, congestion):
-    """``base(s,a) - coefficient log(mu(s) + epsilon) - mu(s) congestion(s,a)``; `last` alone, less crowds, at the end."""
+    """``base(s,a) - coefficient log(mu(s) + epsilon) - mu(s) congestion(s,a)``; at the end `last`, less crowds."""
     r = np.array(last if h == H - 1 else base, dtype=float)
     for s in range(r.shape[0]):
         for a in range(r.shape[1]):

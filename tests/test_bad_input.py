@@ -637,9 +637,9 @@ def forgetful_reward(h, population, shared, theta, out):
 
 
 def test_rows_and_rewards_that_a_filler_leaves_unwritten_are_not_those_of_another_model():
-    with pytest.raises(ValueError, match="row of model 1, step 0, state 1, action 0 .*wrote nothing"):
+    with pytest.raises(ValueError, match=r"row of model 1, step 0, state 1, action 0 .*wrote nothing"):
         make_filler(fill=forgetful_fill, thetas=[[0.0], [1.0]], reward="crowd-aversion", prepare=None)
-    with pytest.raises(ValueError, match="reward of model 0 at step 0, state 1, action 0 is nan.*wrote nothing"):
+    with pytest.raises(ValueError, match=r"reward of model 0 at step 0, state 1, action 0 is nan.*wrote nothing"):
         make_filler(fill=calm_fill, thetas=[[0.0], [1.0]], reward=forgetful_reward, prepare=None)
 
 
@@ -669,7 +669,7 @@ def test_a_joint_game_that_indexes_its_population_needs_no_mask():
 
     game = mfg.Game([0.5, 0.5], transition, lambda h, joint: -joint, horizon=2, population="joint")
     assert game.n_actions == 3
-    with pytest.raises(ValueError, match="legal .* is needed"):  # answers that follow whatever they are given
+    with pytest.raises(ValueError, match=r"legal .* is needed"):  # answers that follow whatever they are given
         mfg.Game(
             [0.5, 0.5], lambda h, joint: np.stack([0 * joint + 0.5] * 2, axis=-1), lambda h, joint: -joint, horizon=2,
             population="joint",
