@@ -33,8 +33,14 @@ def tile_states(A, K):
 @inline
 def fill_rows(fill, common, theta, h, aux, lo, hi, tile):
     """Rows of all actions of the states lo..hi-1 into ``tile [hi-lo, A, K]``; the first nonzero status."""
-    if not is_factored(common):
-        return fill(h, aux, common.shared, theta, lo, hi, tile)
+    if is_factored(common):
+        return fill_moved(fill, common, theta, h, aux, lo, hi, tile)
+    return fill(h, aux, common.shared, theta, lo, hi, tile)
+
+
+@inline
+def fill_moved(fill, common, theta, h, aux, lo, hi, tile):
+    """The same for factored rows: those of the noise where each action moves."""
     K = tile.shape[2]
     for s in range(lo, hi):
         for a in range(tile.shape[1]):
