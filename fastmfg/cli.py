@@ -98,7 +98,7 @@ def defaults_of(command: str) -> dict[str, Any]:
     """Values of the options that neither a flag nor a file gives."""
     if command == "solve":
         return dict(SOLVE_DEFAULTS)
-    from fastmfg.reporting.experiment import Experiment  # noqa: PLC0415  (only when a command line is parsed)
+    from fastmfg.reporting.experiment import Experiment
 
     own = {field.name: field.default for field in fields(Experiment)}
     if command == "figure2":
@@ -212,7 +212,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def list_games(as_json: bool) -> int:
     """``fastmfg games``: the names, one a line or as a JSON list."""
-    from fastmfg.games.zoo import GAMES  # noqa: PLC0415  (start-up time)
+    from fastmfg.games.zoo import GAMES
 
     print(json.dumps(list(GAMES)) if as_json else "\n".join(GAMES))
     return 0
@@ -220,8 +220,8 @@ def list_games(as_json: bool) -> int:
 
 def run_solve(options: dict[str, Any], folder: Path | None, force: bool) -> tuple[dict[str, Any], str]:
     """``fastmfg solve``: the machine's and the reader's summary; files only when a folder is given."""
-    from fastmfg.reporting import known  # noqa: PLC0415  (start-up time)
-    from fastmfg.reporting.text import Progress  # noqa: PLC0415
+    from fastmfg.reporting import known
+    from fastmfg.reporting.text import Progress
 
     name, pairs = options.pop("game"), options.pop("param", [])
     known.parse_params(name, pairs)
@@ -236,9 +236,9 @@ def run_solve(options: dict[str, Any], folder: Path | None, force: bool) -> tupl
 
 def run_learn(options: dict[str, Any], folder: Path | None, force: bool) -> tuple[dict[str, Any], str]:
     """``fastmfg learn``: the machine's and the reader's summary."""
-    from fastmfg.reporting.experiment import Experiment, run_experiment  # noqa: PLC0415  (start-up time)
-    from fastmfg.reporting.plots import draw_elimination, draw_models  # noqa: PLC0415
-    from fastmfg.reporting.text import Progress, learn_summary  # noqa: PLC0415
+    from fastmfg.reporting.experiment import Experiment, run_experiment
+    from fastmfg.reporting.plots import draw_elimination, draw_models
+    from fastmfg.reporting.text import Progress, learn_summary
 
     assert folder is not None
     experiment = Experiment(**options)
@@ -252,9 +252,9 @@ def run_learn(options: dict[str, Any], folder: Path | None, force: bool) -> tupl
 
 def run_figure2_command(options: dict[str, Any], folder: Path | None, force: bool) -> tuple[dict[str, Any], str]:
     """``fastmfg figure2``: the machine's and the reader's summary."""
-    from fastmfg.reporting.experiment import Experiment  # noqa: PLC0415  (start-up time)
-    from fastmfg.reporting.figure2 import figure2_summary, run_figure2  # noqa: PLC0415
-    from fastmfg.reporting.text import Progress  # noqa: PLC0415
+    from fastmfg.reporting.experiment import Experiment
+    from fastmfg.reporting.figure2 import figure2_summary, run_figure2
+    from fastmfg.reporting.text import Progress
 
     assert folder is not None
     classes, trials = options.pop("classes"), options.pop("trials")

@@ -28,18 +28,24 @@ def shape_text(shape: tuple[int | None, ...]) -> str:
     return "[" + ", ".join("*" if n is None else str(n) for n in shape) + "]"
 
 
-def float_array(name: str, values: ArrayLike, shape: tuple[int | None, ...]) -> Floats:
-    """A fresh C-ordered float64 copy of finite numbers of the given shape (None: any length but 0)."""
+def number_array(name: str, values: ArrayLike, shape: tuple[int | None, ...], kinds: str, what: str) -> NDArray[Any]:
+    """The values as an array of the given shape (None: any length but 0) and kinds of dtype; not copied."""
     try:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} must be an array of shape {shape_text(shape)}: {error}") from None
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    if array.dtype.kind not in kinds:
+        raise TypeError(f"{name} must hold {what} numbers, got dtype {array.dtype}")
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
         raise ValueError(f"{name} must have shape {shape_text(shape)}, got {shape_text(array.shape)}")
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {shape_text(array.shape)}")
+    return array
+
+
+def float_array(name: str, values: ArrayLike, shape: tuple[int | None, ...]) -> Floats:
+    """A fresh C-ordered float64 copy of finite numbers of the given shape (None: any length but 0)."""
+    array = number_array(name, values, shape, "fiub", "real")
     result = np.array(array, dtype=np.float64, order="C")
     refuse_non_finite(name, result)
     return result
@@ -50,16 +56,7 @@ def index_array(name: str, values: ArrayLike, shape: tuple[int | None, ...], bou
 
     `bound` may be one number for each entry of the last axis.
     """
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name} must be an array of shape {shape_text(shape)}: {error}") from None
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must hold whole numbers, got dtype {array.dtype}")
-    if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
-        raise ValueError(f"{name} must have shape {shape_text(shape)}, got {shape_text(array.shape)}")
-    if array.size == 0:
-        raise ValueError(f"{name} must not be empty, got shape {shape_text(array.shape)}")
+    array = number_array(name, values, shape, "iu", "whole")
     wrong = (array < 0) | (array >= np.array(bound))
     if wrong.any():
         index = first_index(wrong)

@@ -67,6 +67,9 @@ def population_kind(population: str) -> bool:
     return population == "joint"
 
 
+MOST_ENTRIES = 10_000_000
+"""Of a dense table that is built only to say what is wrong with a row."""
+
 DENSITY_TOLERANCE = 1e-6
 """Densities sum to one within this: many steps add the tolerance of rows up."""
 
@@ -270,17 +273,9 @@ class CompiledFamily(Family):
             if s < 0:
                 return f"prepare returned {self.status_text(detail)} for {where}"
             return f"fill returned {self.status_text(detail)} for {where}, states {s} to {a - 1}"
-        table = np.empty((self.n_states, self.n_actions, self.n_states))
-        density_kernels.tabulate(
-            self.prepare,
-            self.fill,
-            self.common,
-            self.thetas[member],
-            h,
-            population,
-            np.full(self.aux_size, np.nan),
-            table,
-        )
+        if self.n_states**2 * self.n_actions > MOST_ENTRIES:
+            return f"a transition row of {where}, state {s}, is not a distribution (action {a}, or the state's noise)"
+        table = self._table(member, h, population)[1]
         if self.common.moves.size:  # the noise of a state has no action; it is the row of any move that leads there
             where, origin = f"{where}: the noise", np.argwhere(self.common.moves == s)
             if not origin.size:
@@ -309,18 +304,17 @@ class CompiledFamily(Family):
             )
         return out
 
-    def transition_at(self, member: int, h: int, population: Floats) -> Floats:
+    def _table(self, member: int, h: int, population: Floats) -> tuple[int, Floats]:
+        """The status of the family's functions, and one step's rows as a dense table [S, A, S]."""
         out = np.empty((self.n_states, self.n_actions, self.n_states))
+        scratch = np.full(self.aux_size, np.nan)
         status = density_kernels.tabulate(
-            self.prepare,
-            self.fill,
-            self.common,
-            self.thetas[member],
-            h,
-            population,
-            np.full(self.aux_size, np.nan),
-            out,
+            self.prepare, self.fill, self.common, self.thetas[member], h, population, scratch, out
         )
+        return int(status), out
+
+    def transition_at(self, member: int, h: int, population: Floats) -> Floats:
+        status, out = self._table(member, h, population)
         if status != 0:
             raise ValueError(
                 f"prepare or fill returned {self.status_text(status)} for {self.name_of(member)}, step {h}"
