@@ -144,7 +144,10 @@ class _State:
         return np.stack([self.equilibrium(int(m)).policy for m in members])
 
     def conditional(self, member: int) -> ConditionalClass:
-        """The survivors conditioned on a member's equilibrium; the last one is kept."""
+        """The survivors conditioned on a member's equilibrium; the last one is kept.
+
+        Survivors only ever leave, so that their number says which they are.
+        """
         key = (member, self.alive.size)
         if self.conditioned is None or self.conditioned[0] != key:
             policy = np.array(self.equilibrium(member).policy)

@@ -25,6 +25,9 @@ from fastmfg.reporting.experiment import STREAM, Experiment, header
 from fastmfg.reporting.folder import RESULT, open_folder, write_json, write_whole
 from fastmfg.reporting.plots import BLUE, GREY, axes, save, survivors_over_time
 
+SEEDS_A_CLASS = 1_000_003
+"""Trials of one class have oracle seeds of their own, up to this many."""
+
 POINTS = 200
 """Points of the curves' grid of trajectory counts."""
 
@@ -65,12 +68,15 @@ def run_trial(experiment: Experiment, models: LinearClass, solutions: list[Solut
     true_model = int(stream.integers(len(models)))
     trial_settings = replace(experiment, true_model=true_model)
     learned = trial_settings.learn(
-        models, oracle_seed=experiment.seed * 1_000_003 + trial, identify=True, equilibria=dict(enumerate(solutions))
+        models,
+        oracle_seed=experiment.seed * SEEDS_A_CLASS + trial,
+        identify=True,
+        equilibria=dict(enumerate(solutions)),
     )
     gaps = gaps_in(models, true_model, solutions)
     times, alive = survivors_over_time(learned)
     raw = np.array([gaps[mask].max() for mask in alive])
-    normalised = np.where(raw < experiment.epsilon, 0.0, raw / raw[0])
+    normalised = np.where(raw < experiment.epsilon, 0.0, raw) / max(raw[0], experiment.epsilon)
     return Run(
         class_seed=experiment.seed,
         trial=trial,
@@ -107,7 +113,7 @@ def run_figure2(
     base: Experiment, classes: int, trials: int, folder: Path, force: bool = False,
     advance: Callable[[int, str], Any] = lambda n, note: None,
 ) -> dict[str, Any]:  # fmt: skip
-    """All classes and trials; writes result.json after every class, then figure2.csv and figure2.png."""
+    """All classes and trials; writes result.json after every trial, then figure2.csv and figure2.png."""
     whole("classes", classes, 1), whole("trials", trials, 1)
     base.check()
     started = time.perf_counter()
