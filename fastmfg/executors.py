@@ -90,6 +90,44 @@ def map_tasks(function: Callable[[Task], Result], tasks: Iterable[Task], paralle
             future.cancel()
 
 
+def run_team(function: Callable[[int, int], None], most: int) -> None:
+    """``function(rank, members)`` of each member at once, in threads of their own; at most so many members.
+
+    For kernels that meet at barriers: nobody begins before all threads exist. Inside another call's task there is one
+    member.
+    """
+    wanted = 1 if getattr(_inside, "busy", False) else min(thread_count(), most)
+    if wanted == 1:
+        function(0, 1)
+        return
+    ready = threading.Event()
+    faults: list[BaseException] = []
+
+    def member(rank: int) -> None:
+        ready.wait()
+        try:
+            function(rank, len(others) + 1)
+        except BaseException as error:  # raised again where the team was called
+            faults.append(error)
+
+    others: list[threading.Thread] = []
+    for rank in range(1, wanted):
+        thread = threading.Thread(target=member, args=(rank,), name=f"fastmfg-{rank}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads to be had: fewer will do
+            break
+        others.append(thread)
+    ready.set()
+    try:
+        function(0, len(others) + 1)
+    finally:
+        for thread in others:
+            thread.join()
+    if faults:
+        raise faults[0]
+
+
 def blocks(n: int, size: int) -> list[range]:
     """``range(n)`` in consecutive ranges of at most `size`."""
     return [range(lo, min(n, lo + size)) for lo in range(0, n, size)]

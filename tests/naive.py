@@ -225,6 +225,15 @@ def mirror_step(y, q, step, legal):
     return y_out, pi
 
 
+def descend(initial, transition, reward, legal, y, pi, step, iterations, joint=False):
+    """So many iterations of ``y <- y + step Q^pi``, ``pi = softmax(y)``: logits and policy."""
+    for _ in range(iterations):
+        mu, P = push(initial, pi, transition, joint)
+        q = back_up(P, rewards(reward, mu, pi, joint), pi, legal)[0]
+        y, pi = mirror_step(y, q, step, legal)
+    return y, pi
+
+
 # Comparing models
 
 

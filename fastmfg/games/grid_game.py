@@ -69,7 +69,7 @@ def priced_game(
     refuse_non_distributions("chances", rows)
     steps = whole("horizon", horizon, 1)
     last = ordinary if last_base is None else float_array("last_base", last_base, (S, A))
-    price = np.zeros((S, A)) if congestion is None else float_array("congestion", congestion, (S, A))
+    tables = [ordinary, last] if congestion is None else [ordinary, last, float_array("congestion", congestion, (S, A))]
     coefficient = real("crowd_aversion", crowd_aversion, -np.inf)
     offset = real("epsilon", epsilon, 0.0)
     family = CompiledFamily(
@@ -80,7 +80,7 @@ def priced_game(
         legal=legal,
         n_actions=A,
         horizon=steps,
-        shared=np.concatenate([[S, steps, coefficient, offset], ordinary.ravel(), last.ravel(), price.ravel()]),
+        shared=np.concatenate([[S, steps, coefficient, offset], np.ravel(tables)]),
         thetas=rows.reshape(1, -1),
         aux_size=0,
         successors=successors,

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numba import cfunc, njit, types
+from numba import njit, types
+from numba.core.ccallback import CFunc  # `cfunc` gives no hold of the cache before it compiles
+from numba.core.sigutils import normalize_signature
 
 REORDER = {"reassoc", "nsz", "contract", "arcp"}
 """Floating-point freedoms of every kernel: sums may be reordered; NaN and infinities keep their meaning."""
@@ -64,14 +66,14 @@ def _build(decorator, function):
     return decorator(cache=False)(function)
 
 
-def _stamp(dispatcher):
-    """Make the cache forget a kernel when any file of this folder changes.
+def _stamp(compiled):
+    """Make the cache forget a compiled function when any file of this folder changes.
 
-    numba looks only at the file a kernel stands in, but kernels are compiled together with helpers of other files.
+    numba looks only at the file a function stands in, but it is compiled together with helpers of other files.
     """
-    cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if hasattr(cache_file, "_source_stamp"):
-        files = sorted(Path(__file__).parent.glob("*.py"))
+        files = sorted(Path(__file__).parent.rglob("*.py"))
         cache_file._source_stamp = tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
 
 
@@ -154,7 +156,16 @@ class Filler(_Lazy, types.WrapperAddressProtocol):
 
     def _make(self):
         def decorator(cache):
-            return cfunc(self._numba_type_.signature, cache=cache, fastmath=REORDER, error_model="numpy")
+            def compiled(function):
+                signature = normalize_signature(self._numba_type_.signature)
+                callback = CFunc(function, signature, locals={}, options={"fastmath": REORDER, "error_model": "numpy"})
+                if cache:
+                    callback.enable_caching()
+                    _stamp(callback)
+                callback.compile()
+                return callback
+
+            return compiled
 
         return _build(decorator, self.function) if self._cache else decorator(False)(self.function)
 

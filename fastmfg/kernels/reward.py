@@ -4,16 +4,24 @@ import numpy as np
 from numba import types
 
 from fastmfg.kernels.density import population_of
+from fastmfg.kernels.elementary import log_row
 from fastmfg.kernels.jit import COMMON, F1, F2, F3, F4, I1, REWARD, b1, filler, i8, kernel
+
+BLOCK = 256
+"""States whose logarithms are taken in one loop."""
 
 
 @filler(REWARD)
 def crowd_aversion(h, population, shared, theta, out):
     """``-log(1e-11) - log(mu(s) + 1e-11)``, the same for all actions."""
-    for s in range(out.shape[0]):
-        value = -np.log(1e-11) - np.log(population[s] + 1e-11)
-        for a in range(out.shape[1]):
-            out[s, a] = value
+    top = -np.log(1e-11)
+    logs = np.empty(BLOCK)
+    for lo in range(0, out.shape[0], BLOCK):
+        part = out[lo : lo + BLOCK]
+        log_row(population[lo : lo + part.shape[0]], 1e-11, logs[: part.shape[0]])
+        for s in range(part.shape[0]):
+            for a in range(part.shape[1]):
+                part[s, a] = top - logs[s]
     return 0
 
 
@@ -45,19 +53,26 @@ def reward_step(reward, common, theta, h, population, out):
 def crowd_base(h, population, shared, theta, out):
     """A table, less a price of crowds: ``base(s,a) - coefficient log(mu(s) + epsilon) - mu(s) congestion(s,a)``.
 
-    `shared`: S, H, coefficient, epsilon, then three tables [S, A]: base of all steps but the last, base of the last,
-    congestion. Nothing is charged for congestion at the last step, whose move leads nowhere.
+    `shared`: S, H, coefficient, epsilon, then tables [S, A]: base of all steps but the last, base of the last, and
+    congestion, which may be left out. Nothing is charged for congestion at the last step, whose move leads nowhere.
     """
     S, A = out.shape
     H, coefficient, epsilon = int(shared[1]), shared[2], shared[3]
     size = S * A
     start = 4 + (size if h + 1 == H else 0)
     base = shared[start : start + size].reshape(S, A)
-    congestion = shared[4 + 2 * size : 4 + 3 * size].reshape(S, A)
-    for s in range(S):
-        crowd = coefficient * np.log(population[s] + epsilon) if coefficient != 0.0 else 0.0
-        for a in range(A):
-            out[s, a] = base[s, a] - crowd
-            if h + 1 < H:
+    logs = np.zeros(BLOCK)
+    for lo in range(0, S, BLOCK):
+        hi = min(S, lo + BLOCK)
+        if coefficient != 0.0:
+            log_row(population[lo:hi], epsilon, logs[: hi - lo])
+        for s in range(lo, hi):
+            crowd = coefficient * logs[s - lo]
+            for a in range(A):
+                out[s, a] = base[s, a] - crowd
+    if h + 1 < H and shared.size > 4 + 2 * size:
+        congestion = shared[4 + 2 * size :].reshape(S, A)
+        for s in range(S):
+            for a in range(A):
                 out[s, a] -= population[s] * congestion[s, a]
     return 0

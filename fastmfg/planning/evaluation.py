@@ -37,7 +37,11 @@ class Evaluation:
 
 
 class Method(Protocol):
-    """Proposes the next policy, given the evaluation of the one it proposed last (the start policy at first)."""
+    """Proposes the next policy, given the evaluation of the one it proposed last (the start policy at first).
+
+    A method that needs no evaluation in between may also have ``leap(last, iterations, deadline)``: the policy after at
+    most so many iterations, and how many they were.
+    """
 
     def __call__(self, last: Evaluation) -> Floats: ...
 

@@ -23,7 +23,7 @@ from fastmfg.games.game import Game, require_game
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.planning.anderson import Anderson
 from fastmfg.planning.auto import Auto
-from fastmfg.planning.evaluation import ROUNDING, Method, evaluation_of
+from fastmfg.planning.evaluation import ROUNDING, Evaluation, Method, evaluation_of
 from fastmfg.planning.mirror import PriorDescent, mirror_descent
 from fastmfg.planning.mixing import BestResponseMixing, FictitiousPlay, SmoothedPolicyIteration
 
@@ -144,8 +144,9 @@ def run(game: Game, name: str, method: Method, start: Floats, limits: Limits) ->
     iteration = 0
     stopped = False
     while iteration < limits.max_iterations and not stopped and (endless or best.gap > target):
-        last = evaluation_of(game, method(last))
-        iteration += 1
+        policy, done = _proposed(method, last, limits, iteration, started + limits.max_seconds)
+        last = evaluation_of(game, policy)
+        iteration += done
         stopped = time.monotonic() - started >= limits.max_seconds
         final = stopped or iteration == limits.max_iterations
         if final or (limits.gap_every and iteration % limits.gap_every == 0):
@@ -154,6 +155,16 @@ def run(game: Game, name: str, method: Method, start: Floats, limits: Limits) ->
             if limits.callback is not None:
                 stopped = bool(limits.callback(iteration, last.gap, best.gap)) or stopped
     return Solution(frozen(best.policy), best.gap, iteration, best.gap <= target, frozen(np.array(history)), name)
+
+
+def _proposed(method: Method, last: Evaluation, limits: Limits, iteration: int, deadline: float) -> tuple[Floats, int]:
+    """The next policy to evaluate, and how many iterations lie between."""
+    every = limits.gap_every or limits.max_iterations
+    leap = getattr(method, "leap", None)
+    if every == 1 or leap is None:
+        return method(last), 1
+    policy, done = leap(last, min(every - iteration % every, limits.max_iterations - iteration), deadline)
+    return policy, done
 
 
 def solve_models(

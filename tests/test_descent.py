@@ -1,0 +1,198 @@
+"""Mirror descent in leaps: the same iterations as one at a time, for every form of rows, by one thread or a team."""
+
+import threading
+import time
+
+import naive
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import fastmfg as mfg
+from fastmfg import executors, zoo
+from fastmfg.kernels import elementary
+from fastmfg.kernels.jit import F1, f8, kernel
+from fastmfg.planning import descent
+
+
+def joint_class():
+    """Sparse rows and rewards that see who does what."""
+    rng = np.random.default_rng(3)
+    rows = rng.dirichlet(np.ones(2), (1, 4, 5, 3))
+    successors = np.array([[[(s + a) % 5, (s + 2 * a + 1) % 5] for a in range(3)] for s in range(5)])
+    successors[..., 1] = np.where(
+        successors[..., 0] == successors[..., 1], (successors[..., 1] + 1) % 5, successors[..., 1]
+    )
+    return mfg.ModelClass.from_tables(
+        rows, np.full(5, 0.2), joint_reward, successors=successors, population="joint", legal=np.tri(5, 3, dtype=bool)
+    )
+
+
+def joint_reward(h, population):
+    return -population + np.arange(3) * 0.1
+
+
+GAMES = {
+    "factored": lambda: zoo.crowd_modelling_2d(5, 6, forbidden_states=[(1, 1)]),
+    "congestion": lambda: zoo.crowd_modelling_2d(4, 3, with_congestion=True),
+    "sparse": lambda: zoo.beach_bar(7, 5),
+    "dense": lambda: mfg.linear_class(n_models=3, n_states=9, n_actions=4, horizon=3, d_phi=2, d_psi=3, seed=1)[2],
+    "one step": lambda: zoo.crowd_modelling_2d(3, 1),
+}
+
+
+@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("leap", [2, 3, 0])
+def test_leaps_are_iterations(name, leap):
+    game = GAMES[name]()
+    options = {"step": 0.3, "tol": 0.0, "max_iterations": 7}
+    one_by_one = mfg.solve(game, "mirror-descent", **options)
+    leaps = mfg.solve(game, "mirror-descent", gap_every=leap, **options)
+    looked_at = [0, *sorted({*range(leap or 7, 8, leap or 7), 7})]
+    assert_allclose(leaps.history, one_by_one.history[looked_at], rtol=1e-9, atol=1e-12)
+    if leaps.ne_gap == leaps.history[-1] and one_by_one.ne_gap == one_by_one.history[-1]:
+        assert_allclose(leaps.policy, one_by_one.policy, atol=1e-12)
+
+
+def test_families_that_are_checked_or_called_take_single_iterations():
+    game = joint_class()[0]
+    assert not descent.can_descend(game._family)
+    options = {"step": 0.3, "tol": 0.0, "max_iterations": 5}
+    one_by_one = mfg.solve(game, "mirror-descent", **options)
+    assert_allclose(mfg.solve(game, "mirror-descent", gap_every=0, **options).history[-1], one_by_one.history[-1])
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_iterations_are_the_naive_ones(name):
+    game = GAMES[name]()
+    rng = np.random.default_rng(0)
+    start = rng.dirichlet(np.ones(game.n_actions), (game.horizon, game.n_states)) * game.legal
+    start /= start.sum(axis=-1, keepdims=True)
+    y = np.log(np.maximum(start, 1e-3))
+    expected = naive.descend(game.initial, game.transition, game.reward, game.legal, y, start, 0.2, 3)[1]
+    found = descent.Descent(game, y, start)
+    assert found.advance(0.2, 3, np.inf) == 3
+    assert_allclose(descent.turned(found.pi), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["factored", "sparse", "dense"])
+def test_a_team_finds_the_same_bytes(name, monkeypatch, threads):
+    monkeypatch.setattr(descent, "PART_STATES", 2)
+    game = GAMES[name]()
+    found = []
+    for count in (1, 2, 3):
+        threads(count)
+        found.append(mfg.solve(game, "mirror-descent", step=0.3, tol=0.0, max_iterations=20, gap_every=0).policy)
+    assert_array_equal(found[0], found[1])
+    assert_array_equal(found[0], found[2])
+
+
+def test_parts_change_rounding_only(monkeypatch):
+    game = GAMES["factored"]()
+    whole = mfg.solve(game, "mirror-descent", step=0.3, tol=0.0, max_iterations=20, gap_every=0).policy
+    monkeypatch.setattr(descent, "PART_STATES", 2)
+    parts = mfg.solve(game, "mirror-descent", step=0.3, tol=0.0, max_iterations=20, gap_every=0).policy
+    assert_allclose(whole, parts, atol=1e-11)
+
+
+def test_rewards_that_overflow_are_said():
+    game = mfg.grid_game(
+        mfg.Grid.of((3,)), np.full(3, 1 / 3), np.full((3, 3), 1e308), horizon=3, stay=0.5, crowd_aversion=1.0
+    )
+    with pytest.raises(ValueError, match="not finite"):
+        descent.Descent(game, np.zeros((3, 3, 3)), game.uniform_policy()).advance(1.0, 5, np.inf)
+
+
+def test_a_deadline_ends_a_leap(monkeypatch):
+    monkeypatch.setattr(descent, "CALL_OPERATIONS", 1)
+    game = GAMES["factored"]()
+    assert descent.Descent(game, np.zeros_like(game.uniform_policy()), game.uniform_policy()).advance(0.1, 50, 0.0) == 1
+    solution = mfg.solve(game, "mirror-descent", step=0.1, tol=0.0, max_iterations=10**6, gap_every=0, max_seconds=0.2)
+    assert 0 < solution.iterations < 10**6
+
+
+def test_a_member_that_fails_is_heard(threads):
+    threads(3)
+
+    def fails(rank, members):
+        if rank == members - 1:
+            raise ValueError(f"member {rank} of {members}")
+
+    with pytest.raises(ValueError, match="member 2 of 3"):
+        executors.run_team(fails, 8)
+
+
+def test_a_team_is_as_large_as_threads_can_be_had(threads, monkeypatch):
+    threads(4)
+    start = threading.Thread.start
+    begun = []
+
+    def sometimes(thread):
+        if len(begun) == 1:
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", sometimes)
+    seen = []
+    executors.run_team(lambda rank, members: seen.append((rank, members)), 8)
+    assert sorted(seen) == [(0, 2), (1, 2)]
+
+
+def test_inside_a_task_a_team_is_one(threads):
+    threads(2)
+    seen = []
+    list(executors.map_tasks(lambda _: executors.run_team(lambda *who: seen.append(who), 2), range(3)))
+    assert seen == [(0, 1)] * 3
+
+
+def test_a_team_does_not_begin_before_all_are_there(threads):
+    threads(2)
+    times = {}
+
+    def first(rank, members):
+        times[rank] = time.monotonic()
+        assert members == 2
+
+    executors.run_team(first, 2)
+    assert set(times) == {0, 1}
+
+
+@kernel(f8(F1, f8, F1))
+def logs(x, offset, out):
+    elementary.log_row(x, offset, out)
+    return 0.0
+
+
+@kernel(f8(F1, F1))
+def exponentials(x, out):
+    elementary.exp_row(x, out)
+    return 0.0
+
+
+def test_logarithms_of_rows():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([10.0 ** rng.uniform(-300, 300, 4000), rng.uniform(0.5, 2.0, 4000), 1 + rng.normal(0, 1e-9, 99)])
+    out = np.empty_like(x)
+    logs(x, 0.0, out)
+    exact = np.log(x.astype(np.longdouble))
+    assert (np.abs(out - exact) <= 4e-16 * np.maximum(np.abs(exact), 1e-2)).all()
+    logs(x[:7], 1e-3, out[:7])
+    assert_allclose(out[:7], np.log(x[:7] + 1e-3), rtol=1e-15)
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf, -1.0, 5e-324, -np.inf, 1.7e308, 1.0])
+def test_logarithms_of_extreme_numbers(value):
+    out = np.empty(3)
+    logs(np.array([1.0, value, 2.0]), 0.0, out)
+    with np.errstate(all="ignore"):
+        assert_allclose(out, np.log([1.0, value, 2.0]), rtol=1e-15)
+
+
+def test_exponentials_of_rows():
+    x = np.concatenate([-(10.0 ** np.random.default_rng(0).uniform(-20, 2.8, 4000)), [0.0, -700.0, -701.0, -1e300]])
+    out = np.empty_like(x)
+    exponentials(x, out)
+    exact = np.exp(x.astype(np.longdouble))
+    assert (np.abs(out - exact)[x >= -700] <= 4e-16 * exact[x >= -700]).all()
+    assert (out[x < -700] == 0.0).all()
