@@ -1,6 +1,7 @@
 """One known game: condition it on a policy, evaluate, respond, and solve for equilibria."""
 
 from fastmfg.planning.condition import ConditionalModel, condition
+from fastmfg.planning.diagnostics import Diagnostics, Lipschitz, Monotonicity, diagnose, estimate_lipschitz
 from fastmfg.planning.evaluate import BestResponse, best_response, evaluate, ne_gap, ne_gaps
 from fastmfg.planning.solve import METHODS, Solution, solve, solve_models
 
@@ -8,9 +9,14 @@ __all__ = [
     "METHODS",
     "BestResponse",
     "ConditionalModel",
+    "Diagnostics",
+    "Lipschitz",
+    "Monotonicity",
     "Solution",
     "best_response",
     "condition",
+    "diagnose",
+    "estimate_lipschitz",
     "evaluate",
     "ne_gap",
     "ne_gaps",
