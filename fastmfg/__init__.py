@@ -7,7 +7,17 @@ RL*, ICML 2024.
 from fastmfg.comparing import central_model, distance_matrix, neighbour_counts, neighbourhoods
 from fastmfg.games import Game, Grid, LinearClass, ModelClass, grid_game, linear_class, zoo
 from fastmfg.learning import MeanFieldOracle, RealizabilityError, eliminate, learn
-from fastmfg.planning import best_response, condition, evaluate, ne_gap, ne_gaps, solve, solve_models
+from fastmfg.planning import (
+    best_response,
+    condition,
+    diagnose,
+    estimate_lipschitz,
+    evaluate,
+    ne_gap,
+    ne_gaps,
+    solve,
+    solve_models,
+)
 
 __version__ = "0.1.0"
 
@@ -21,8 +31,10 @@ __all__ = [
     "best_response",
     "central_model",
     "condition",
+    "diagnose",
     "distance_matrix",
     "eliminate",
+    "estimate_lipschitz",
     "evaluate",
     "grid_game",
     "learn",

@@ -6,6 +6,10 @@ import inspect
 import pkgutil
 
 import naive
+import naive_diagnostics
+import naive_zoo_coupled
+import naive_zoo_mfglib
+import naive_zoo_openspiel
 
 import fastmfg.kernels
 from fastmfg.kernels.jit import Filler, Kernel
@@ -15,6 +19,7 @@ TWINS = {
     "density.occupy": naive.occupy,
     "density.push": naive.push,
     "density.tabulate": naive.tabulate,
+    "descent.descend": naive.descend,
     "distance.block_distances": naive.block_distances,
     "distance.block_lower_bounds": naive.lower_bound,
     "distance.block_upper_bounds": naive.upper_bound,
@@ -23,6 +28,7 @@ TWINS = {
     "likelihood.log_likelihoods": naive.log_likelihoods,
     "linear.fill": naive.linear_fill,
     "linear.prepare": naive.linear_prepare,
+    "prepare.prepare_steps": naive_diagnostics.prepare_steps,
     "reward.crowd_aversion": naive.crowd_aversion,
     "reward.crowd_base": naive.crowd_base,
     "reward.reward_step": naive.reward_step,
@@ -32,6 +38,35 @@ TWINS = {
     "table.fill_from_aux": naive.table_fill_from_aux,
     "table.prepare": naive.table_prepare,
     "walk.walk": naive.walk,
+    "zoo.affine.fill": naive_zoo_mfglib.affine_fill,
+    "zoo.affine.prepare": naive_zoo_mfglib.affine_prepare,
+    "zoo.affine.reward": naive_zoo_mfglib.affine_reward,
+    "zoo.attempts.fill": naive_zoo_coupled.attempts_fill,
+    "zoo.attempts.prepare": naive_zoo_coupled.attempts_prepare,
+    "zoo.attempts.reward": naive_zoo_coupled.attempts_reward,
+    "zoo.choice.reward": naive_zoo_mfglib.choice_reward,
+    "zoo.epidemic.fill": naive_zoo_coupled.epidemic_fill,
+    "zoo.epidemic.prepare": naive_zoo_coupled.epidemic_prepare,
+    "zoo.epidemic.reward": naive_zoo_coupled.epidemic_reward,
+    "zoo.evacuation.reward": naive_zoo_mfglib.evacuation_reward,
+    "zoo.infection.fill": naive_zoo_mfglib.infection_fill,
+    "zoo.infection.prepare": naive_zoo_mfglib.infection_prepare,
+    "zoo.infection.reward": naive_zoo_mfglib.infection_reward,
+    "zoo.market.reward": naive_zoo_mfglib.market_reward,
+    "zoo.mf_garnet.fill": naive_zoo_coupled.mf_garnet_fill,
+    "zoo.mf_garnet.prepare": naive_zoo_coupled.mf_garnet_prepare,
+    "zoo.mf_garnet.reward": naive_zoo_coupled.mf_garnet_reward,
+    "zoo.motion.reward": naive_zoo_mfglib.motion_reward,
+    "zoo.normal_form.polynomial_payoff": naive_zoo_openspiel.polynomial_payoff,
+    "zoo.quadratic.fill": naive_zoo_mfglib.quadratic_fill,
+    "zoo.quadratic.prepare": naive_zoo_mfglib.quadratic_prepare,
+    "zoo.quadratic.reward": naive_zoo_mfglib.quadratic_reward,
+    "zoo.routing.fill": naive_zoo_openspiel.routing_fill,
+    "zoo.routing.prepare": naive_zoo_openspiel.routing_prepare,
+    "zoo.routing.reward": naive_zoo_openspiel.routing_reward,
+    "zoo.treasure.fill": naive_zoo_mfglib.treasure_fill,
+    "zoo.treasure.prepare": naive_zoo_mfglib.treasure_prepare,
+    "zoo.treasure.reward": naive_zoo_mfglib.treasure_reward,
 }
 
 
@@ -52,9 +87,10 @@ def test_every_kernel_has_a_twin():
 
 def test_twins_import_nothing_from_the_package():
     imported = set()
-    for node in ast.walk(ast.parse(inspect.getsource(naive))):
-        if isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imported.add(node.module)
+    for module in {inspect.getmodule(twin) for twin in TWINS.values()}:
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module)
     assert imported == {"math", "numpy"}

@@ -1,0 +1,1 @@
+"""Compiled functions of the games people know, one topic a file."""
