@@ -12,7 +12,7 @@ import fastmfg as mfg
 from fastmfg import executors, zoo
 from fastmfg.kernels import elementary
 from fastmfg.kernels.jit import F1, f8, kernel
-from fastmfg.planning import descent
+from fastmfg.planning import descent, passes, survey
 
 
 def joint_class():
@@ -37,6 +37,8 @@ GAMES = {
     "congestion": lambda: zoo.crowd_modelling_2d(4, 3, with_congestion=True),
     "sparse": lambda: zoo.beach_bar(7, 5),
     "dense": lambda: mfg.linear_class(n_models=3, n_states=9, n_actions=4, horizon=3, d_phi=2, d_psi=3, seed=1)[2],
+    "joint": lambda: zoo.conservative_treasure_hunting(4, 3),
+    "crowd moves": lambda: zoo.epidemic(6),
     "one step": lambda: zoo.crowd_modelling_2d(3, 1),
 }
 
@@ -56,7 +58,7 @@ def test_leaps_are_iterations(name, leap):
 
 def test_families_that_are_checked_or_called_take_single_iterations():
     game = joint_class()[0]
-    assert not descent.can_descend(game._family)
+    assert not passes.can_pass(game._family)
     options = {"step": 0.3, "tol": 0.0, "max_iterations": 5}
     one_by_one = mfg.solve(game, "mirror-descent", **options)
     assert_allclose(mfg.solve(game, "mirror-descent", gap_every=0, **options).history[-1], one_by_one.history[-1])
@@ -68,16 +70,67 @@ def test_iterations_are_the_naive_ones(name):
     rng = np.random.default_rng(0)
     start = rng.dirichlet(np.ones(game.n_actions), (game.horizon, game.n_states)) * game.legal
     start /= start.sum(axis=-1, keepdims=True)
-    y = np.log(np.maximum(start, 1e-3))
-    expected = naive.descend(game.initial, game.transition, game.reward, game.legal, y, start, 0.2, 3)[1]
-    found = descent.Descent(game, y, start)
+    y = np.log(np.maximum(start, descent.FLOOR))
+    joint = game.population == "joint"
+    expected = naive.descend(game.initial, game.transition, game.reward, game.legal, y, start, 0.2, 3, joint)[1]
+    found = descent.Descent(game, start)
     assert found.advance(0.2, 3, np.inf) == 3
-    assert_allclose(descent.turned(found.pi), expected, atol=1e-12)
+    assert_allclose(passes.turned(found.pi), expected, atol=1e-12)
+
+
+def random_policy(game, seed=0):
+    rng = np.random.default_rng(seed)
+    policy = rng.dirichlet(np.ones(game.n_actions), (game.horizon, game.n_states)) * game.legal
+    return policy / policy.sum(axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_survey_is_the_naive_one(name, parts, monkeypatch):
+    game = GAMES[name]()
+    monkeypatch.setattr(passes, "PART_STATES", max(1, game.n_states // parts))
+    pi = random_policy(game)
+    density, rows = naive.push(game.initial, pi, game.transition, game.population == "joint")
+    rewards = naive.rewards(game.reward, density, pi, game.population == "joint")
+    q, greedy, value = naive.back_up(rows, rewards, pi, game.legal)
+    for layout in (pi.swapaxes(1, 2), np.ascontiguousarray(pi.swapaxes(1, 2))):
+        found = survey.survey(game, layout, q=True, greedy=True)
+        assert_allclose(found.density, density, atol=1e-14)
+        assert_allclose(found.q, q, atol=1e-12)
+        assert_array_equal(found.greedy, greedy)
+        assert_allclose([found.policy_return, found.best_return], value @ game.initial, atol=1e-12)
+        assert_allclose(survey.follow(game, layout), density, atol=1e-14)
+    nothing = survey.survey(game, pi.swapaxes(1, 2))
+    assert nothing.q.size == nothing.greedy.size == 0
+    assert nothing.gap == found.gap
+
+
+WITHOUT_TIES = ("mirror-descent", "prior-descent", "anderson")  # a tie of best responses is decided by rounding
+
+
+@pytest.mark.parametrize("name", ["factored", "sparse", "dense", "joint"])
+def test_large_games_are_evaluated_as_small_ones_are(name, monkeypatch):
+    game = GAMES[name]()
+    pi = random_policy(game)
+
+    def everything():
+        response, model = mfg.best_response(game, pi), mfg.condition(game, pi)
+        solutions = [mfg.solve(game, method, max_iterations=6, tol=0.0) for method in WITHOUT_TIES]
+        return (
+            [mfg.ne_gap(game, pi), response.value, *(solution.history for solution in solutions)],
+            [response.policy, model.density, model.reward],
+        )
+
+    small = everything()
+    monkeypatch.setattr(passes, "PART_STATES", 2)
+    large = everything()
+    for one, other in zip(small[0] + small[1], large[0] + large[1], strict=True):
+        assert_allclose(one, other, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["factored", "sparse", "dense"])
 def test_a_team_finds_the_same_bytes(name, monkeypatch, threads):
-    monkeypatch.setattr(descent, "PART_STATES", 2)
+    monkeypatch.setattr(passes, "PART_STATES", 2)
     game = GAMES[name]()
     found = []
     for count in (1, 2, 3):
@@ -90,7 +143,7 @@ def test_a_team_finds_the_same_bytes(name, monkeypatch, threads):
 def test_parts_change_rounding_only(monkeypatch):
     game = GAMES["factored"]()
     whole = mfg.solve(game, "mirror-descent", step=0.3, tol=0.0, max_iterations=20, gap_every=0).policy
-    monkeypatch.setattr(descent, "PART_STATES", 2)
+    monkeypatch.setattr(passes, "PART_STATES", 2)
     parts = mfg.solve(game, "mirror-descent", step=0.3, tol=0.0, max_iterations=20, gap_every=0).policy
     assert_allclose(whole, parts, atol=1e-11)
 
@@ -100,13 +153,13 @@ def test_rewards_that_overflow_are_said():
         mfg.Grid.of((3,)), np.full(3, 1 / 3), np.full((3, 3), 1e308), horizon=3, stay=0.5, crowd_aversion=1.0
     )
     with pytest.raises(ValueError, match="not finite"):
-        descent.Descent(game, np.zeros((3, 3, 3)), game.uniform_policy()).advance(1.0, 5, np.inf)
+        descent.Descent(game, game.uniform_policy()).advance(1.0, 5, np.inf)
 
 
 def test_a_deadline_ends_a_leap(monkeypatch):
     monkeypatch.setattr(descent, "CALL_OPERATIONS", 1)
     game = GAMES["factored"]()
-    assert descent.Descent(game, np.zeros_like(game.uniform_policy()), game.uniform_policy()).advance(0.1, 50, 0.0) == 1
+    assert descent.Descent(game, game.uniform_policy()).advance(0.1, 50, 0.0) == 1
     solution = mfg.solve(game, "mirror-descent", step=0.1, tol=0.0, max_iterations=10**6, gap_every=0, max_seconds=0.2)
     assert 0 < solution.iterations < 10**6
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +13,8 @@ from fastmfg.games.checks import Floats, Integers, frozen, policy_array
 from fastmfg.games.family import Conditionals, Family
 from fastmfg.games.game import Game, require_game
 from fastmfg.kernels import density as density_kernels
+from fastmfg.planning.passes import is_large
+from fastmfg.planning.survey import follow
 
 ONE = np.zeros(1, dtype=np.int64)
 """The index of the only policy of a batch of one."""
@@ -24,7 +27,13 @@ class ConditionalModel:
     game: Game
     policy: Floats  # [H, S, A]
     density: Floats  # [H, S]
-    reward: Floats  # [H, S, A]
+
+    _rewards: Callable[[], Floats] = field(repr=False)
+
+    @cached_property
+    def reward(self) -> Floats:
+        """Rewards [H, S, A], read-only; those of large games are made at first use."""
+        return frozen(self._rewards())
 
     @cached_property
     def transition(self) -> Floats:
@@ -42,8 +51,17 @@ def condition(game: Game, policy: ArrayLike) -> ConditionalModel:
     """Freeze the population at the density of `policy` [H, S, A] in `game`."""
     require_game("game", game)
     pi = policy_array("policy", policy, game.legal, game.horizon)
+    if is_large(game._family):
+        density = follow(game, pi.swapaxes(1, 2))
+        member = np.array([game._member], dtype=np.int64)
+
+        def rewards() -> Floats:
+            table: Floats = game._family.rewards(member, density[None], pi[None], ONE)[0]
+            return table
+
+        return ConditionalModel(game, frozen(pi), frozen(density), rewards)
     conditionals = condition_game(game, pi)
-    return ConditionalModel(game, frozen(pi), frozen(conditionals.density[0]), frozen(conditionals.reward[0]))
+    return ConditionalModel(game, frozen(pi), frozen(conditionals.density[0]), lambda: conditionals.reward[0])
 
 
 def condition_game(game: Game, policy: Floats) -> Conditionals:

@@ -19,6 +19,8 @@ from fastmfg.games.game import Game, require_game
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.kernels import backup as backup_kernels
 from fastmfg.planning.condition import ONE, condition_game
+from fastmfg.planning.passes import is_large
+from fastmfg.planning.survey import survey
 
 MODELS_A_TASK = 8
 """Models one thread conditions and evaluates at a time, at most: bounds the memory a pass takes."""
@@ -109,18 +111,29 @@ def evaluate(game: Game, policy: ArrayLike, deviation: ArrayLike | None = None) 
 
 def best_response(game: Game, policy: ArrayLike) -> BestResponse:
     """The best response of one agent to a crowd that plays `policy` [H, S, A]; the lowest action on a tie."""
-    values = _values(game, policy)
+    pi = _checked(game, policy)
+    if is_large(game._family):
+        found = survey(game, pi.swapaxes(1, 2), greedy=True)
+        del pi
+        return BestResponse(frozen(deterministic(found.greedy, game.n_actions)), found.best_return)
+    values = _values(game, pi)
     return BestResponse(frozen(deterministic(values.greedy[0], game.n_actions)), float(values.best_return[0]))
 
 
 def ne_gap(game: Game, policy: ArrayLike) -> float:
     """``E_M(policy)``: what one agent gains at most by leaving `policy` [H, S, A] when all others keep to it."""
-    return float(_values(game, policy).gap[0])
+    pi = _checked(game, policy)
+    if is_large(game._family):
+        return survey(game, pi.swapaxes(1, 2)).gap
+    return float(_values(game, pi).gap[0])
 
 
-def _values(game: Game, policy: ArrayLike) -> Values:
+def _checked(game: Game, policy: ArrayLike) -> Floats:
     require_game("game", game)
-    pi = policy_array("policy", policy, game.legal, game.horizon)
+    return policy_array("policy", policy, game.legal, game.horizon)
+
+
+def _values(game: Game, pi: Floats) -> Values:
     return evaluate_pairs(game._family, np.array([game._member], dtype=np.int64), pi[None], ONE)[1]
 
 

@@ -12,9 +12,22 @@ from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.game import Game
 from fastmfg.planning.condition import ONE
 from fastmfg.planning.evaluate import deterministic, evaluate_pairs
+from fastmfg.planning.passes import is_large
+from fastmfg.planning.survey import survey
 
 ROUNDING = 1e-14
 """Differences of values this small, relative to the largest, are rounding."""
+
+
+class Point(Protocol):
+    """A policy of which the NE gap is known."""
+
+    @property
+    def game(self) -> Game: ...
+    @property
+    def policy(self) -> Floats: ...
+    @property
+    def gap(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -25,10 +38,16 @@ class Evaluation:
     policy: Floats  # [H, S, A]
     density: Floats  # [H, S]
     aux: Floats  # [1, H, *]
-    reward: Floats  # [H, S, A]
-    q: Floats  # [H, S, A]
-    greedy: Integers  # [H, S]   actions of the best response
+    q: Floats  # [H, S, A]   empty where the solver said that nobody needs it
+    greedy: Integers  # [H, S]   actions of the best response; empty likewise
     gap: float
+
+    @cached_property
+    def reward(self) -> Floats:
+        """Rewards [H, S, A] under the policy's density."""
+        member = np.array([self.game._member], dtype=np.int64)
+        rewards: Floats = self.game._family.rewards(member, self.density[None], self.policy[None], ONE)[0]
+        return rewards
 
     @cached_property
     def best_response(self) -> Floats:
@@ -39,20 +58,22 @@ class Evaluation:
 class Method(Protocol):
     """Proposes the next policy, given the evaluation of the one it proposed last (the start policy at first).
 
-    A method that needs no evaluation in between may also have ``leap(last, iterations, deadline)``: the policy after at
-    most so many iterations, and how many they were.
+    A method that needs no evaluation in between may also have ``leap(last, iterations, deadline)``: the point after at
+    most so many iterations, and how many they were. It is asked to leap from its first proposal on, or never.
     """
 
     def __call__(self, last: Evaluation) -> Floats: ...
 
 
-def evaluation_of(game: Game, policy: Floats) -> Evaluation:
+def evaluation_of(game: Game, policy: Floats, values: bool = True) -> Evaluation:
+    """Evaluate; without `values` nobody needs Q and the best response, and large games leave them out."""
+    if is_large(game._family):
+        found = survey(game, policy.swapaxes(1, 2), q=values, greedy=values)
+        return Evaluation(game, policy, found.density, found.aux[None], found.q, found.greedy, found.gap)
     members = np.array([game._member], dtype=np.int64)
-    frozen_game, values = evaluate_pairs(game._family, members, policy[None], ONE)
-    return Evaluation(
-        game, policy, frozen_game.density[0], frozen_game.aux, frozen_game.reward[0], values.q[0], values.greedy[0],
-        float(values.gap[0]),
-    )  # fmt: skip
+    frozen_game, found_values = evaluate_pairs(game._family, members, policy[None], ONE)
+    q, greedy = found_values.q[0], found_values.greedy[0]
+    return Evaluation(game, policy, frozen_game.density[0], frozen_game.aux, q, greedy, float(found_values.gap[0]))
 
 
 def spread_of_q(evaluation: Evaluation) -> float:

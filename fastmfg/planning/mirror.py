@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from fastmfg.games.checks import Floats, real, whole
 from fastmfg.kernels import softmax
 from fastmfg.planning.condition import ONE
-from fastmfg.planning.descent import Descent, can_descend, turned
+from fastmfg.planning.descent import FLOOR, Descent
 from fastmfg.planning.evaluate import back_up
-from fastmfg.planning.evaluation import Evaluation, scale_of_q
-
-FLOOR = 1e-3
-"""A start policy's probabilities are lifted to this before their logarithm is taken: lets unused actions come back."""
+from fastmfg.planning.evaluation import Evaluation, Point, scale_of_q
+from fastmfg.planning.passes import turned
 
 FIRST_STEP = 8.0
 """Mirror descent's first step times the mean range of Q over a state's actions: larger overshoots, smaller crawls."""
@@ -50,23 +50,33 @@ class MirrorDescent:
         self.y, policy = logit_step(last, y, last.q, self.step)
         return policy
 
-    def leap(self, last: Evaluation, iterations: int, deadline: float) -> tuple[Floats, int]:
+    def leap(self, last: Point, iterations: int, deadline: float) -> tuple[Point, int]:
         """The policy after at most so many iterations, and how many they were."""
-        if not can_descend(last.game._family):
-            return self(last), 1
         if self.descent is None:
-            self.descent = Descent(last.game, logits(last.policy), last.policy)
+            self.descent = Descent(last.game, last.policy)
         done = self.descent.advance(self.step, iterations, deadline)
-        return turned(self.descent.pi), done
+        return Landing(self.descent), done
+
+
+class Landing:
+    """Where a leap ended. Its policy is made at first demand, which must come before the next leap."""
+
+    def __init__(self, descent: Descent) -> None:
+        self.game, self.gap = descent.passes.game, descent.gap
+        self._descent = descent
+
+    @cached_property
+    def policy(self) -> Floats:
+        """[H, S, A]."""
+        return turned(self._descent.pi)
 
 
 class AdaptiveMirrorDescent:
     """Mirror descent with momentum, whose step is scaled to Q, grows while the gap falls and shrinks when it rises.
 
     A proposal whose gap exceeds those of the last accepted ones is taken back and tried without momentum and with a
-    smaller step. At the
-    smallest step every proposal is accepted: the gap need not fall along the way to an equilibrium. Where it has not
-    for a while, the way back to the best policy is taken, and steps may be smaller from there.
+    smaller step. At the smallest step every proposal is accepted: the gap need not fall along the way to an
+    equilibrium. Where it has not for a while, the way back to the best policy is taken, and steps may be smaller there.
     """
 
     def __init__(self) -> None:

@@ -23,9 +23,10 @@ from fastmfg.games.game import Game, require_game
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.planning.anderson import Anderson
 from fastmfg.planning.auto import Auto
-from fastmfg.planning.evaluation import ROUNDING, Evaluation, Method, evaluation_of
+from fastmfg.planning.evaluation import ROUNDING, Evaluation, Method, Point, evaluation_of
 from fastmfg.planning.mirror import PriorDescent, mirror_descent
 from fastmfg.planning.mixing import BestResponseMixing, FictitiousPlay, SmoothedPolicyIteration
+from fastmfg.planning.passes import can_pass
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,7 @@ def solve(
     seconds = math.inf if max_seconds is None else real("max_seconds", max_seconds, 0.0)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a function, got {type(callback).__name__}")
-    start = (
-        game.uniform_policy()
-        if initial_policy is None
-        else policy_array("initial_policy", initial_policy, game.legal, game.horizon)
-    )
+    start = None if initial_policy is None else policy_array("initial_policy", initial_policy, game.legal, game.horizon)
     limits = Limits(absolute, relative, limit, every, seconds, callback)
     return run(game, name, made(name, options), start, limits)
 
@@ -134,18 +131,29 @@ class Limits:
     callback: Callable[[int, float, float], Any] | None = None
 
 
-def run(game: Game, name: str, method: Method, start: Floats, limits: Limits) -> Solution:
-    """The loop all methods share."""
+def run(game: Game, name: str, method: Method, start: Floats | None, limits: Limits) -> Solution:
+    """The loop all methods share; the uniform policy is the start where None is given."""
     started = time.monotonic()
-    last = best = evaluation_of(game, start)
-    target = max(limits.tol, limits.rtol * last.gap, ROUNDING * float(np.abs(last.q).max()))
+    every = limits.gap_every or limits.max_iterations
+    leap = getattr(method, "leap", None) if every > 1 and can_pass(game._family) else None
+    first = evaluation_of(game, game.uniform_policy() if start is None else start, values=leap is None)
+    last: Point = first
+    best: Point = first
+    target = max(limits.tol, limits.rtol * first.gap, ROUNDING * float(np.abs(first.q).max(initial=0.0)))
     endless = limits.tol == 0.0 and limits.rtol == 0.0
-    history = [last.gap]
+    history = [first.gap]
+    del start, first  # large policies live no longer than they are needed
     iteration = 0
     stopped = False
     while iteration < limits.max_iterations and not stopped and (endless or best.gap > target):
-        policy, done = _proposed(method, last, limits, iteration, started + limits.max_seconds)
-        last = evaluation_of(game, policy)
+        if leap is None:
+            assert isinstance(last, Evaluation)
+            last, done = evaluation_of(game, method(last)), 1
+        else:
+            ahead = min(every - iteration % every, limits.max_iterations - iteration)
+            if best is last:
+                _ = best.policy  # before it changes
+            last, done = leap(last, ahead, started + limits.max_seconds)
         iteration += done
         stopped = time.monotonic() - started >= limits.max_seconds
         final = stopped or iteration == limits.max_iterations
@@ -155,16 +163,6 @@ def run(game: Game, name: str, method: Method, start: Floats, limits: Limits) ->
             if limits.callback is not None:
                 stopped = bool(limits.callback(iteration, last.gap, best.gap)) or stopped
     return Solution(frozen(best.policy), best.gap, iteration, best.gap <= target, frozen(np.array(history)), name)
-
-
-def _proposed(method: Method, last: Evaluation, limits: Limits, iteration: int, deadline: float) -> tuple[Floats, int]:
-    """The next policy to evaluate, and how many iterations lie between."""
-    every = limits.gap_every or limits.max_iterations
-    leap = getattr(method, "leap", None)
-    if every == 1 or leap is None:
-        return method(last), 1
-    policy, done = leap(last, min(every - iteration % every, limits.max_iterations - iteration), deadline)
-    return policy, done
 
 
 def solve_models(

@@ -1,0 +1,158 @@
+"""A policy surveyed in one game by a team: its density, its values and its best response, in two passes.
+
+The rewards of two steps at a time are all that is ever written out of them; Q of the policy and the actions of the best
+response are kept only where they are wanted.
+"""
+
+import numpy as np
+from numba import types
+
+from fastmfg.kernels.backup import two_dots, two_gather_dots
+from fastmfg.kernels.density import own_tile
+from fastmfg.kernels.jit import COMMON, F1, F3, FILL, I2, PREPARE, REWARD, b1, f8, i8, inline, kernel
+from fastmfg.kernels.passes import (
+    BLOCK,
+    NOT_FINITE,
+    TURNED,
+    WORKSPACE,
+    immediate,
+    push_all,
+    reward_pair,
+)
+from fastmfg.kernels.rows import is_dense, is_factored
+from fastmfg.kernels.team import barrier, note
+
+
+@inline
+def two_averages(fill, common, theta, h, aux, places, V, W, lo, hi, tile, out):
+    """Expectations of V and of W over the noise of the states lo..hi-1; the status of the family."""
+    for first in range(lo, hi, tile.shape[0]):
+        end = min(hi, first + tile.shape[0])
+        status = fill(h, aux, common.shared, theta, first, end, tile[: end - first])
+        if status != 0:
+            return status
+        for m in range(first, end):
+            x, y, row = 0.0, 0.0, tile[m - first, 0]
+            for k in range(row.size):
+                x += row[k] * V[places[k, m]]
+                y += row[k] * W[places[k, m]]
+            out[0, m], out[1, m] = x, y
+    return 0
+
+
+@inline
+def two_after_moves(r, moves, ahead, lo, hi, q, q_star):
+    """``q [A, B]`` under V and under W of a factored game, `ahead` being their expectations over noise."""
+    block, V, W = r[lo:hi], ahead[0], ahead[1]
+    for a in range(q.shape[0]):
+        q_a, q_b, target = q[a], q_star[a], moves[a, lo:hi]
+        for i in range(target.size):
+            q_a[i] = block[i, a] + V[target[i]]
+            q_b[i] = block[i, a] + W[target[i]]
+
+
+@inline
+def two_along_rows(fill, common, theta, h, aux, r, V, W, lo, hi, tile, q, q_star):
+    """``q [A, B]`` under V and under W of a game that is not factored; the status of the family."""
+    for first in range(lo, hi, tile.shape[0]):
+        end = min(hi, first + tile.shape[0])
+        status = fill(h, aux, common.shared, theta, first, end, tile[: end - first])
+        if status != 0:
+            return status
+        for s in range(first, end):
+            for a in range(q.shape[0]):
+                row = tile[s - first, a]
+                if is_dense(common):
+                    x, y = two_dots(row, V, W)
+                else:
+                    x, y = two_gather_dots(row, common.successors[s, a], V, W)
+                q[a, s - lo], q_star[a, s - lo] = r[s, a] + x, r[s, a] + y
+    return 0
+
+
+@inline
+def weigh_block(q, pi, lo, hi, V):
+    """V of the policy in the states lo..hi-1."""
+    value = V[lo:hi]
+    value[:] = 0.0
+    for a in range(q.shape[0]):
+        q_a, p = q[a], pi[a, lo:hi]
+        for i in range(value.size):
+            value[i] += p[i] * q_a[i]
+
+
+@inline
+def best_of_block(q, legal, lo, hi, W, greedy):
+    """W of the best legal action in the states lo..hi-1, and which it is, the lowest on a tie."""
+    value, action = W[lo:hi], greedy[: hi - lo]
+    value[:], action[:] = -np.inf, -1
+    for a in range(q.shape[0]):
+        q_a, allowed = q[a], legal[a, lo:hi]
+        for i in range(value.size):
+            better = allowed[i] and (action[i] < 0 or q_a[i] > value[i])
+            value[i] = q_a[i] if better else value[i]
+            action[i] = a if better else action[i]
+
+
+@kernel(types.void(PREPARE, FILL, REWARD, COMMON, F1, TURNED, b1, f8[:, :, :], WORKSPACE, F3, I2, i8, i8))
+def survey(prepare, fill, reward, common, theta, turned, joint, pi, work, q_out, greedy, rank, members):
+    """Density and values of a policy ``pi [H, A, S]``, of any strides, and of its best response.
+
+    Left in ``work``: ``density [H, S]``, ``aux``, ``values[0]`` and ``values[2]``: V_1 of the policy and of the best
+    response. Written where they are not empty: ``q_out [H, S, A]`` of the policy, ``greedy [H, S]``. Each of the
+    `members` calls this with its `rank`; ``work.sync[FAULT]`` as `descend` has it.
+    """
+    H, A, _ = pi.shape
+    parts, values = work.parts, work.values
+    P = parts.size - 1
+    tile = own_tile(common)
+    q, q_star, actions = np.empty((A, BLOCK)), np.empty((A, BLOCK)), np.empty(BLOCK, np.int64)
+    factored = is_factored(common)
+    push_all(prepare, fill, common, theta, turned, joint, pi, work, rank, members, tile)
+    for h in range(H - 1, -1, -1):
+        last, place = h + 1 == H, (H - 1 - h) % 2
+        now, ahead = h % 2, (h + 1) % 2
+        V, V_next, W, W_next = values[now], values[ahead], values[2 + now], values[2 + ahead]
+        if place == 0:
+            reward_pair(reward, common, theta, joint, pi, work, h, rank, members)
+        if factored and not last:
+            for p in range(rank, P, members):
+                lo, hi = parts[p], parts[p + 1]
+                note(
+                    work.sync,
+                    two_averages(
+                        fill, common, theta, h, work.aux[h], turned.places, V_next, W_next, lo, hi, tile, work.moved
+                    ),
+                )
+        barrier(work.sync, members)
+        r = work.rewards[place]
+        for p in range(rank, P, members):
+            for lo in range(parts[p], parts[p + 1], BLOCK):
+                hi = min(parts[p + 1], lo + BLOCK)
+                if last:
+                    immediate(r, lo, hi, q)
+                    immediate(r, lo, hi, q_star)
+                elif factored:
+                    two_after_moves(r, turned.moves, work.moved, lo, hi, q, q_star)
+                else:
+                    note(
+                        work.sync,
+                        two_along_rows(fill, common, theta, h, work.aux[h], r, V_next, W_next, lo, hi, tile, q, q_star),
+                    )
+                weigh_block(q, pi[h], lo, hi, V)
+                if q_out.size > 0:
+                    for s in range(lo, hi):
+                        for a in range(A):
+                            q_out[h, s, a] = q[a, s - lo]
+                best_of_block(q_star, turned.legal, lo, hi, W, actions)
+                if greedy.size > 0:
+                    greedy[h, lo:hi] = actions[: hi - lo]
+        barrier(work.sync, members)
+    if not np.isfinite(values[0].sum() + values[2].sum()):
+        note(work.sync, NOT_FINITE)
+
+
+@kernel(types.void(PREPARE, FILL, COMMON, F1, TURNED, b1, f8[:, :, :], WORKSPACE, i8, i8))
+def follow(prepare, fill, common, theta, turned, joint, pi, work, rank, members):
+    """The density of a policy ``pi [H, A, S]`` alone, and `aux`, in ``work``."""
+    push_all(prepare, fill, common, theta, turned, joint, pi, work, rank, members, own_tile(common))
