@@ -68,7 +68,7 @@ def test_mirror_descent_on_a_torus(size, benchmark, note, timing):
         benchmark.pedantic(lambda: ours(game, 2), rounds=1)
         note(f"{size} x {size}, H={HORIZON}", "right (timing off)")
         return
-    n = max(3, 1000 // size)
+    n = max(12, 1000 // size)
     pairs = []
     for _ in range(9):
         seconds = []

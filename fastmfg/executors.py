@@ -1,7 +1,8 @@
 """The seam for parallel work: tasks go to this process's threads, results come back in the order of the tasks.
 
 Kernels release the interpreter lock, so threads run them side by side. How work is cut into tasks depends on
-sizes alone, never on the number of threads: results are the same bytes for any number.
+sizes alone, never on the number of threads: results are the same bytes for any number. Other processes and machines:
+`fastmfg.remote`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 TASK_OPERATIONS = 2_000_000_000
@@ -17,6 +19,9 @@ TASK_OPERATIONS = 2_000_000_000
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+Tick = Callable[[int, int], None]
+"""``tick(done, total)``, called as work gets done."""
 
 
 class _Pool:
@@ -90,37 +95,42 @@ def map_tasks(function: Callable[[Task], Result], tasks: Iterable[Task], paralle
             future.cancel()
 
 
-def run_team(function: Callable[[int, int], None], most: int) -> None:
-    """``function(rank, members)`` of each member at once, in threads of their own; at most so many members.
+@contextmanager
+def alone() -> Iterator[None]:
+    """What runs inside stays in the calling thread: one task of many, whoever runs the others."""
+    before = getattr(_inside, "busy", False)
+    _inside.busy = True
+    try:
+        yield
+    finally:
+        _inside.busy = before
 
-    For kernels that meet at barriers: nobody begins before all threads exist. Inside another call's task there is one
-    member.
+
+def run_team(function: Callable[[], None], most: int) -> None:
+    """``function()`` of each member of a team at once, the caller and threads of their own; at most so many members.
+
+    For kernels whose members share the parts of their work (`fastmfg.kernels.team`): how many they are is of no
+    consequence. Inside another call's task there is one.
     """
     wanted = 1 if getattr(_inside, "busy", False) else min(thread_count(), most)
-    if wanted == 1:
-        function(0, 1)
-        return
-    ready = threading.Event()
     faults: list[BaseException] = []
 
-    def member(rank: int) -> None:
-        ready.wait()
+    def member() -> None:
         try:
-            function(rank, len(others) + 1)
+            function()
         except BaseException as error:  # raised again where the team was called
             faults.append(error)
 
     others: list[threading.Thread] = []
-    for rank in range(1, wanted):
-        thread = threading.Thread(target=member, args=(rank,), name=f"fastmfg-{rank}", daemon=True)
+    for i in range(1, wanted):
+        thread = threading.Thread(target=member, name=f"fastmfg-{i}", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # no more threads to be had: fewer will do
             break
         others.append(thread)
-    ready.set()
     try:
-        function(0, len(others) + 1)
+        function()
     finally:
         for thread in others:
             thread.join()

@@ -1,7 +1,6 @@
 """Mirror descent in leaps: the same iterations as one at a time, for every form of rows, by one thread or a team."""
 
 import threading
-import time
 
 import naive
 import numpy as np
@@ -10,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fastmfg as mfg
 from fastmfg import executors, zoo
-from fastmfg.kernels import elementary
-from fastmfg.kernels.jit import F1, f8, kernel
+from fastmfg.kernels import elementary, team
+from fastmfg.kernels.jit import F1, I1, I2, f8, i8, kernel
 from fastmfg.planning import descent, passes, survey
 
 
@@ -131,6 +130,7 @@ def test_large_games_are_evaluated_as_small_ones_are(name, monkeypatch):
 @pytest.mark.parametrize("name", ["factored", "sparse", "dense"])
 def test_a_team_finds_the_same_bytes(name, monkeypatch, threads):
     monkeypatch.setattr(passes, "PART_STATES", 2)
+    monkeypatch.setattr(passes, "TEAM_ENTRIES", 0)
     game = GAMES[name]()
     found = []
     for count in (1, 2, 3):
@@ -166,13 +166,23 @@ def test_a_deadline_ends_a_leap(monkeypatch):
 
 def test_a_member_that_fails_is_heard(threads):
     threads(3)
+    caller = threading.get_ident()
 
-    def fails(rank, members):
-        if rank == members - 1:
-            raise ValueError(f"member {rank} of {members}")
+    def fails():
+        if threading.get_ident() != caller:
+            raise ValueError("a member failed")
 
-    with pytest.raises(ValueError, match="member 2 of 3"):
+    with pytest.raises(ValueError, match="a member failed"):
         executors.run_team(fails, 8)
+
+
+@pytest.mark.parametrize("most", [1, 2, 8])
+def test_a_team_is_as_large_as_there_are_threads_and_parts(threads, most):
+    threads(3)
+    seen = []
+    executors.run_team(lambda: seen.append(threading.get_ident()), most)
+    assert len(seen) == min(3, most)
+    assert threading.get_ident() in seen
 
 
 def test_a_team_is_as_large_as_threads_can_be_had(threads, monkeypatch):
@@ -188,27 +198,48 @@ def test_a_team_is_as_large_as_threads_can_be_had(threads, monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", sometimes)
     seen = []
-    executors.run_team(lambda rank, members: seen.append((rank, members)), 8)
-    assert sorted(seen) == [(0, 2), (1, 2)]
+    executors.run_team(lambda: seen.append(1), 8)
+    assert len(seen) == 2
 
 
 def test_inside_a_task_a_team_is_one(threads):
     threads(2)
     seen = []
-    list(executors.map_tasks(lambda _: executors.run_team(lambda *who: seen.append(who), 2), range(3)))
-    assert seen == [(0, 1)] * 3
+    list(executors.map_tasks(lambda _: executors.run_team(lambda: seen.append(1), 2), range(3)))
+    assert len(seen) == 3
 
 
-def test_a_team_does_not_begin_before_all_are_there(threads):
-    threads(2)
-    times = {}
+@kernel(i8(I2, I1, I1, i8))
+def count_parts(board, taken, order, parts):
+    """Each part of each phase adds one; a part of a phase finds all parts of the phase before done."""
+    phase, wrong = 0, 0
+    while phase < board.shape[0]:
+        now = phase
+        p = team.claim(board, now)
+        while p < parts:
+            wrong += taken[p] != now  # a part's own count is the phase's number, or another member was here too
+            if now > 0:
+                for other in range(parts):
+                    wrong += taken[other] < now
+            taken[p] += 1
+            order[now * parts + p] = 1
+            p = team.claim_next(board, now)
+        phase = team.end_phase(board, now, parts)
+    return wrong
 
-    def first(rank, members):
-        times[rank] = time.monotonic()
-        assert members == 2
 
-    executors.run_team(first, 2)
-    assert set(times) == {0, 1}
+@pytest.mark.parametrize("members", [1, 2, 4])
+def test_phases_follow_one_another(threads, members):
+    threads(members)
+    phases, parts = 3000, 3
+    board, taken = np.zeros((phases, 2), np.int64), np.zeros(parts, np.int64)
+    order, wrong = np.zeros(phases * parts, np.int64), []
+    count_parts(board[:0], taken, order, parts)
+    executors.run_team(lambda: wrong.append(count_parts(board, taken, order, parts)), members)
+    assert wrong == [0] * members
+    assert_array_equal(taken, phases)
+    assert_array_equal(order, 1)
+    assert_array_equal(board[:, team.DONE], parts)
 
 
 @kernel(f8(F1, f8, F1))

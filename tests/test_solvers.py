@@ -423,6 +423,36 @@ def test_the_share_of_random_games_solved():
     assert np.mean(solved[False]) >= 0.9
 
 
+# Long horizons and terminal rewards
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_horizon_of_ten_thousand_steps(method):
+    steps = 10_000 if method != "occupation-measure" else 50
+    game = mfg.zoo.beach_bar(3, steps)
+    solution = mfg.solve(game, method, max_iterations=3, tol=0.0)
+    assert np.isfinite(solution.policy).all() and np.isfinite(solution.history).all()
+    assert_allclose(solution.policy.sum(axis=-1), 1.0, atol=1e-9)
+    assert solution.ne_gap == pytest.approx(mfg.ne_gap(game, solution.policy), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_terminal_reward_is_worth_moving_for(method):
+    """Only the last step pays: 1 - mu there, in state 1 or 2; half the crowd goes to each."""
+    rows = np.zeros((3, 2, 3))
+    rows[0, 0, 1] = rows[0, 1, 2] = rows[1, :, 1] = rows[2, :, 2] = 1.0
+
+    def reward(h, mu):
+        return np.repeat(((1.0 - mu) * [0, 1, 1])[:, None], 2, axis=1) * (h == 3)
+
+    game = mfg.Game([1.0, 0.0, 0.0], lambda h, mu: rows, reward, horizon=4)
+    start = np.full((4, 3, 2), 0.5)
+    start[0, 0] = [0.9, 0.1]
+    solution = mfg.solve(game, method, tol=0.06, initial_policy=start)
+    assert solution.converged
+    assert_allclose(mfg.condition(game, solution.policy).density[-1], [0.0, 0.5, 0.5], atol=0.061)
+
+
 # How the default changes its method
 
 

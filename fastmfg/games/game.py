@@ -22,7 +22,8 @@ class Game:
     transition : callable
         ``transition(h, population) -> [S, A, S]``: ``P_h(s' | s, a, population)``, asked at h = 0..H-1.
     reward : callable
-        ``reward(h, population) -> [S, A]``, finite numbers of any scale.
+        ``reward(h, population) -> [S, A]``, finite numbers of any scale. A terminal reward g of the state is the
+        reward of a last step whose actions do nothing else: ``reward(H-1, mu)[s, a] = g(s, mu)``.
     horizon : int
         Steps H, at least 1.
     legal : [S, A] boolean, optional

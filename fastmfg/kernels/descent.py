@@ -9,20 +9,20 @@ import numpy as np
 from numba import types
 
 from fastmfg.kernels.density import own_tile
-from fastmfg.kernels.elementary import exp_row
+from fastmfg.kernels.elementary import exp_below
 from fastmfg.kernels.jit import COMMON, F1, F3, FILL, PREPARE, REWARD, b1, f8, i8, inline, kernel
 from fastmfg.kernels.passes import (
     BLOCK,
     NOT_FINITE,
     TURNED,
     WORKSPACE,
-    average_part,
+    average_all,
     block_values,
     push_all,
     reward_pair,
 )
 from fastmfg.kernels.rows import is_factored
-from fastmfg.kernels.team import barrier, note
+from fastmfg.kernels.team import claim, claim_next, end_phase, note
 
 
 @inline
@@ -39,12 +39,7 @@ def close_block(q, legal, step, lo, hi, y, pi, top, total, V):
             y_a[i] = y_a[i] + step * q_a[i] if allowed[i] else -1e300
             top[i] = max(top[i], y_a[i])
     for a in range(A):
-        y_a, p = y[a, lo:hi], pi[a, lo:hi]
-        for i in range(n):
-            y_a[i] -= top[i]
-        exp_row(y_a, p)
-        for i in range(n):
-            total[i] += p[i]
+        exp_below(y[a, lo:hi], top, pi[a, lo:hi], total)
     for i in range(n):
         total[i] = 1.0 / total[i]
     for a in range(A):
@@ -53,36 +48,37 @@ def close_block(q, legal, step, lo, hi, y, pi, top, total, V):
             p[i] *= total[i]
 
 
-@kernel(types.void(PREPARE, FILL, REWARD, COMMON, F1, TURNED, b1, f8, i8, F3, F3, WORKSPACE, i8, i8))
-def descend(prepare, fill, reward, common, theta, turned, joint, step, iterations, y, pi, work, rank, members):
+@kernel(types.void(PREPARE, FILL, REWARD, COMMON, F1, TURNED, b1, f8, i8, F3, F3, WORKSPACE))
+def descend(prepare, fill, reward, common, theta, turned, joint, step, iterations, y, pi, work):
     """``y <- y + step Q^pi``, ``pi = softmax(y)`` over legal actions, so many times; ``y, pi [H, A, S]`` in place.
 
-    Each of the `members` calls this with its `rank` and the same arrays. ``work.sync[FAULT]`` is 0 afterwards, or the
-    status of a family's function, or NOT_FINITE.
+    Each member of a team calls this with the same arrays. ``work.fault`` is 0 afterwards, or the status of a family's
+    function, or NOT_FINITE.
     """
     H, A = y.shape[:2]
-    parts, moved = work.parts, work.moved[0]
+    parts, board, moved = work.parts, work.board, work.moved[0]
     P = parts.size - 1
     tile = own_tile(common)
     q, top, total = np.empty((A, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
     V, V_next = work.values[0], work.values[1]
+    phase = 0
     for _ in range(iterations):
-        push_all(prepare, fill, common, theta, turned, joint, pi, work, rank, members, tile)
+        phase = push_all(prepare, fill, common, theta, turned, joint, pi, work, phase, tile)
         for h in range(H - 1, -1, -1):
             last, place = h + 1 == H, (H - 1 - h) % 2
             if place == 0:
-                reward_pair(reward, common, theta, joint, pi, work, h, rank, members)
+                phase = reward_pair(reward, common, theta, joint, pi, work, h, phase)
             if is_factored(common) and not last:
-                for p in range(rank, P, members):
-                    average_part(fill, common, theta, turned, work, h, V_next, p, tile, moved)
-            barrier(work.sync, members)
+                phase = average_all(fill, common, theta, turned, work, h, V_next, moved, phase, tile)
             r = work.rewards[place]
-            for p in range(rank, P, members):
+            p = claim(board, phase)
+            while p < P:
                 for lo in range(parts[p], parts[p + 1], BLOCK):
                     hi = min(parts[p + 1], lo + BLOCK)
                     block_values(fill, common, theta, turned, work, h, last, r, V_next, moved, lo, hi, tile, q)
                     close_block(q, turned.legal, step, lo, hi, y[h], pi[h], top, total, V)
-            barrier(work.sync, members)
+                if h == 0 and not np.isfinite(V[parts[p] : parts[p + 1]].sum()):
+                    note(work.fault, NOT_FINITE)
+                p = claim_next(board, phase)
+            phase = end_phase(board, phase, P)
             V, V_next = V_next, V
-        if not np.isfinite(V_next.sum()):
-            note(work.sync, NOT_FINITE)

@@ -18,29 +18,48 @@ LEAST_NORMAL = 2.2250738585072014e-308
 
 
 @inline_exact
+def exp_parts(x):
+    """``exp(x)`` for x in [-700, 0] as a number and what is to be added to its bits."""
+    k = np.rint(x * LOG2E)
+    r = (x - k * LN2_HIGH) - k * LN2_LOW
+    p = 1.0 / 6227020800.0
+    p = p * r + 1.0 / 479001600.0
+    p = p * r + 1.0 / 39916800.0
+    p = p * r + 1.0 / 3628800.0
+    p = p * r + 1.0 / 362880.0
+    p = p * r + 1.0 / 40320.0
+    p = p * r + 1.0 / 5040.0
+    p = p * r + 1.0 / 720.0
+    p = p * r + 1.0 / 120.0
+    p = p * r + 1.0 / 24.0
+    p = p * r + 1.0 / 6.0
+    p = p * r + 0.5
+    p = p * r + 1.0
+    p = p * r + 1.0
+    return p, np.int64(k) << 52
+
+
+@inline_exact
 def exp_row(x, out):
     """out = exp(x) for x <= 0; exactly 0 below -700."""
     bits = out.view(np.int64)
     for i in range(x.size):
-        t = max(x[i], -700.0)
-        k = np.rint(t * LOG2E)
-        r = (t - k * LN2_HIGH) - k * LN2_LOW
-        p = 1.0 / 6227020800.0
-        p = p * r + 1.0 / 479001600.0
-        p = p * r + 1.0 / 39916800.0
-        p = p * r + 1.0 / 3628800.0
-        p = p * r + 1.0 / 362880.0
-        p = p * r + 1.0 / 40320.0
-        p = p * r + 1.0 / 5040.0
-        p = p * r + 1.0 / 720.0
-        p = p * r + 1.0 / 120.0
-        p = p * r + 1.0 / 24.0
-        p = p * r + 1.0 / 6.0
-        p = p * r + 0.5
-        p = p * r + 1.0
-        p = p * r + 1.0
-        out[i] = p if x[i] >= -700.0 else 0.0
-        bits[i] += (np.int64(k) << 52) if x[i] >= -700.0 else 0
+        number, power = exp_parts(max(x[i], -700.0))
+        out[i] = number if x[i] >= -700.0 else 0.0
+        bits[i] += power if x[i] >= -700.0 else 0
+
+
+@inline_exact
+def exp_below(x, top, out, total):
+    """``x -= top``, ``out = exp(x)`` as `exp_row` has it, ``total += out``."""
+    bits = out.view(np.int64)
+    for i in range(x.size):
+        shifted = x[i] - top[i]
+        x[i] = shifted
+        number, power = exp_parts(max(shifted, -700.0))
+        out[i] = number if shifted >= -700.0 else 0.0
+        bits[i] += power if shifted >= -700.0 else 0
+        total[i] += out[i]
 
 
 @inline_exact

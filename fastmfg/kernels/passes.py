@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from fastmfg.kernels.jit import B2, F2, F3, I1, inline
+from fastmfg.kernels.jit import B2, F2, F3, I1, I2, inline
 from fastmfg.kernels.rows import dot, gather_dot, is_dense, is_factored, scatter
-from fastmfg.kernels.team import barrier, note
+from fastmfg.kernels.team import claim, claim_next, end_phase, note
 
 BLOCK = 256
 """States whose values and exponentials are taken at a time."""
@@ -39,25 +39,29 @@ class Workspace(NamedTuple):
     values: np.ndarray  # [4, S]   of two steps: of the policy, and greedily
     moved: np.ndarray  # [2, S]
     rewards: np.ndarray  # [2, S, A]   of two steps
-    populations: np.ndarray  # [2, *]   [S] or [S*A]
-    sync: np.ndarray  # [2]
+    populations: np.ndarray  # [2, S*A]   of joint populations; empty for others
+    fault: np.ndarray  # [1]
+    board: np.ndarray  # [phases, 2]   what was claimed and done (`team`)
 
 
 SHORT2 = types.int32[:, ::1]
 TURNED = types.NamedTuple((B2, SHORT2, SHORT2), Turned)
-WORKSPACE = types.NamedTuple((F2, F2, I1, F3, F2, F2, F3, F2, I1), Workspace)
+WORKSPACE = types.NamedTuple((F2, F2, I1, F3, F2, F2, F3, F2, I1, I2), Workspace)
+
+PHASES = 7
+"""Of one pass forwards and one back, at most, times the number of steps."""
 
 
 @inline
-def see(mu, pi, joint, population):
-    """What transitions and rewards see, of a policy [A, S]."""
+def seen(mu, pi, joint, scratch):
+    """What transitions and rewards see, of a policy [A, S]: the density itself, or the joint in `scratch`."""
+    if not joint:
+        return mu
     A, S = pi.shape
-    if joint:
-        for a in range(A):
-            for s in range(S):
-                population[s * A + a] = mu[s] * pi[a, s]
-    else:
-        population[:] = mu
+    for a in range(A):
+        for s in range(S):
+            scratch[s * A + a] = mu[s] * pi[a, s]
+    return scratch
 
 
 @inline
@@ -174,54 +178,70 @@ def along_rows(fill, common, theta, h, aux, r, V, lo, hi, tile, q):
 
 
 @inline
-def push_all(prepare, fill, common, theta, turned, joint, pi, work, rank, members, tile):
-    """The density of all steps, in ``work.density``."""
-    H = pi.shape[0]
-    parts, sync = work.parts, work.sync
+def push_all(prepare, fill, common, theta, turned, joint, pi, work, phase, tile):
+    """The density of all steps, in ``work.density``; the next phase."""
+    parts, board = work.parts, work.board
     P = parts.size - 1
-    for h in range(H - 1):
+    for h in range(pi.shape[0] - 1):
         mu, aux = work.density[h], work.aux[h]
         if aux.size > 0:
-            if rank == 0:
-                see(mu, pi[h], joint, work.populations[0])
-                note(sync, prepare(h, work.populations[0], common.shared, theta, aux))
-            barrier(sync, members)
+            if claim(board, phase) == 0:
+                population = seen(mu, pi[h], joint, work.populations[0])
+                note(work.fault, prepare(h, population, common.shared, theta, aux))
+                claim_next(board, phase)
+            phase = end_phase(board, phase, 1)
+        p = claim(board, phase)
+        while p < P:
+            lo, hi, out = parts[p], parts[p + 1], work.flows[0, p]
+            if is_factored(common):
+                send_moves(turned.moves, mu, pi[h], lo, hi, out)
+            else:
+                note(work.fault, send_rows(fill, common, theta, h, aux, mu, pi[h], lo, hi, tile, out))
+            p = claim_next(board, phase)
+        phase = end_phase(board, phase, P)
         if is_factored(common):
-            for p in range(rank, P, members):
-                send_moves(turned.moves, mu, pi[h], parts[p], parts[p + 1], work.flows[0, p])
-            barrier(sync, members)
-            for p in range(rank, P, members):
+            p = claim(board, phase)
+            while p < P:
                 lo, hi = parts[p], parts[p + 1]
                 gather(work.flows[0], lo, hi, work.moved[0])
-                note(
-                    sync,
-                    send_noise(
-                        fill, common, theta, h, aux, turned.places, work.moved[0], lo, hi, tile, work.flows[1, p]
-                    ),
+                status = send_noise(
+                    fill, common, theta, h, aux, turned.places, work.moved[0], lo, hi, tile, work.flows[1, p]
                 )
-        else:
-            for p in range(rank, P, members):
-                lo, hi = parts[p], parts[p + 1]
-                note(sync, send_rows(fill, common, theta, h, aux, mu, pi[h], lo, hi, tile, work.flows[1, p]))
-        barrier(sync, members)
-        for p in range(rank, P, members):
-            gather(work.flows[1], parts[p], parts[p + 1], work.density[h + 1])
-        barrier(sync, members)
+                note(work.fault, status)
+                p = claim_next(board, phase)
+            phase = end_phase(board, phase, P)
+        p = claim(board, phase)
+        while p < P:
+            flows = work.flows[1 if is_factored(common) else 0]
+            gather(flows, parts[p], parts[p + 1], work.density[h + 1])
+            p = claim_next(board, phase)
+        phase = end_phase(board, phase, P)
+    return phase
 
 
 @inline
-def reward_pair(reward, common, theta, joint, pi, work, h, rank, members):
-    """Rewards of the steps h and h-1: they come whole, so that each member takes those of every other step."""
-    for j in range(rank, min(2, h + 1), members):
-        see(work.density[h - j], pi[h - j], joint, work.populations[j])
-        note(work.sync, reward(h - j, work.populations[j], common.shared, theta, work.rewards[j]))
+def reward_pair(reward, common, theta, joint, pi, work, h, phase):
+    """Rewards of the steps h and h-1, a part each: they come whole; the next phase."""
+    steps = min(2, h + 1)
+    j = claim(work.board, phase)
+    while j < steps:
+        population = seen(work.density[h - j], pi[h - j], joint, work.populations[j])
+        note(work.fault, reward(h - j, population, common.shared, theta, work.rewards[j]))
+        j = claim_next(work.board, phase)
+    return end_phase(work.board, phase, steps)
 
 
 @inline
-def average_part(fill, common, theta, turned, work, h, V, p, tile, out):
-    """Expectation of V over the noise of a part's states, of a factored game."""
-    lo, hi = work.parts[p], work.parts[p + 1]
-    note(work.sync, average_noise(fill, common, theta, h, work.aux[h], turned.places, V, lo, hi, tile, out))
+def average_all(fill, common, theta, turned, work, h, V, out, phase, tile):
+    """Expectation of V over the noise of all states of a factored game; the next phase."""
+    parts = work.parts
+    P = parts.size - 1
+    p = claim(work.board, phase)
+    while p < P:
+        lo, hi = parts[p], parts[p + 1]
+        note(work.fault, average_noise(fill, common, theta, h, work.aux[h], turned.places, V, lo, hi, tile, out))
+        p = claim_next(work.board, phase)
+    return end_phase(work.board, phase, P)
 
 
 @inline
@@ -232,4 +252,4 @@ def block_values(fill, common, theta, turned, work, h, last, r, V, moved, lo, hi
     elif is_factored(common):
         after_moves(r, turned.moves, moved, lo, hi, q)
     else:
-        note(work.sync, along_rows(fill, common, theta, h, work.aux[h], r, V, lo, hi, tile, q))
+        note(work.fault, along_rows(fill, common, theta, h, work.aux[h], r, V, lo, hi, tile, q))

@@ -9,7 +9,7 @@ from numba import types
 
 from fastmfg.kernels.backup import two_dots, two_gather_dots
 from fastmfg.kernels.density import own_tile
-from fastmfg.kernels.jit import COMMON, F1, F3, FILL, I2, PREPARE, REWARD, b1, f8, i8, inline, kernel
+from fastmfg.kernels.jit import COMMON, F1, F3, FILL, I2, PREPARE, REWARD, b1, f8, inline, kernel
 from fastmfg.kernels.passes import (
     BLOCK,
     NOT_FINITE,
@@ -20,7 +20,7 @@ from fastmfg.kernels.passes import (
     reward_pair,
 )
 from fastmfg.kernels.rows import is_dense, is_factored
-from fastmfg.kernels.team import barrier, note
+from fastmfg.kernels.team import claim, claim_next, end_phase, note
 
 
 @inline
@@ -94,39 +94,40 @@ def best_of_block(q, legal, lo, hi, W, greedy):
             action[i] = a if better else action[i]
 
 
-@kernel(types.void(PREPARE, FILL, REWARD, COMMON, F1, TURNED, b1, f8[:, :, :], WORKSPACE, F3, I2, i8, i8))
-def survey(prepare, fill, reward, common, theta, turned, joint, pi, work, q_out, greedy, rank, members):
+@kernel(types.void(PREPARE, FILL, REWARD, COMMON, F1, TURNED, b1, f8[:, :, :], WORKSPACE, F3, I2))
+def survey(prepare, fill, reward, common, theta, turned, joint, pi, work, q_out, greedy):
     """Density and values of a policy ``pi [H, A, S]``, of any strides, and of its best response.
 
     Left in ``work``: ``density [H, S]``, ``aux``, ``values[0]`` and ``values[2]``: V_1 of the policy and of the best
-    response. Written where they are not empty: ``q_out [H, S, A]`` of the policy, ``greedy [H, S]``. Each of the
-    `members` calls this with its `rank`; ``work.sync[FAULT]`` as `descend` has it.
+    response. Written where they are not empty: ``q_out [H, S, A]`` of the policy, ``greedy [H, S]``. Each member of a
+    team calls this with the same arrays; ``work.fault`` as `descend` has it.
     """
     H, A, _ = pi.shape
-    parts, values = work.parts, work.values
+    parts, board, values = work.parts, work.board, work.values
     P = parts.size - 1
     tile = own_tile(common)
     q, q_star, actions = np.empty((A, BLOCK)), np.empty((A, BLOCK)), np.empty(BLOCK, np.int64)
     factored = is_factored(common)
-    push_all(prepare, fill, common, theta, turned, joint, pi, work, rank, members, tile)
+    phase = push_all(prepare, fill, common, theta, turned, joint, pi, work, 0, tile)
     for h in range(H - 1, -1, -1):
         last, place = h + 1 == H, (H - 1 - h) % 2
         now, ahead = h % 2, (h + 1) % 2
         V, V_next, W, W_next = values[now], values[ahead], values[2 + now], values[2 + ahead]
         if place == 0:
-            reward_pair(reward, common, theta, joint, pi, work, h, rank, members)
+            phase = reward_pair(reward, common, theta, joint, pi, work, h, phase)
         if factored and not last:
-            for p in range(rank, P, members):
+            p = claim(board, phase)
+            while p < P:
                 lo, hi = parts[p], parts[p + 1]
-                note(
-                    work.sync,
-                    two_averages(
-                        fill, common, theta, h, work.aux[h], turned.places, V_next, W_next, lo, hi, tile, work.moved
-                    ),
+                status = two_averages(
+                    fill, common, theta, h, work.aux[h], turned.places, V_next, W_next, lo, hi, tile, work.moved
                 )
-        barrier(work.sync, members)
+                note(work.fault, status)
+                p = claim_next(board, phase)
+            phase = end_phase(board, phase, P)
         r = work.rewards[place]
-        for p in range(rank, P, members):
+        p = claim(board, phase)
+        while p < P:
             for lo in range(parts[p], parts[p + 1], BLOCK):
                 hi = min(parts[p + 1], lo + BLOCK)
                 if last:
@@ -135,24 +136,26 @@ def survey(prepare, fill, reward, common, theta, turned, joint, pi, work, q_out,
                 elif factored:
                     two_after_moves(r, turned.moves, work.moved, lo, hi, q, q_star)
                 else:
-                    note(
-                        work.sync,
-                        two_along_rows(fill, common, theta, h, work.aux[h], r, V_next, W_next, lo, hi, tile, q, q_star),
+                    status = two_along_rows(
+                        fill, common, theta, h, work.aux[h], r, V_next, W_next, lo, hi, tile, q, q_star
                     )
+                    note(work.fault, status)
                 weigh_block(q, pi[h], lo, hi, V)
+                best_of_block(q_star, turned.legal, lo, hi, W, actions)
                 if q_out.size > 0:
                     for s in range(lo, hi):
                         for a in range(A):
                             q_out[h, s, a] = q[a, s - lo]
-                best_of_block(q_star, turned.legal, lo, hi, W, actions)
                 if greedy.size > 0:
                     greedy[h, lo:hi] = actions[: hi - lo]
-        barrier(work.sync, members)
-    if not np.isfinite(values[0].sum() + values[2].sum()):
-        note(work.sync, NOT_FINITE)
+            lo, hi = parts[p], parts[p + 1]
+            if h == 0 and not np.isfinite(V[lo:hi].sum() + W[lo:hi].sum()):
+                note(work.fault, NOT_FINITE)
+            p = claim_next(board, phase)
+        phase = end_phase(board, phase, P)
 
 
-@kernel(types.void(PREPARE, FILL, COMMON, F1, TURNED, b1, f8[:, :, :], WORKSPACE, i8, i8))
-def follow(prepare, fill, common, theta, turned, joint, pi, work, rank, members):
+@kernel(types.void(PREPARE, FILL, COMMON, F1, TURNED, b1, f8[:, :, :], WORKSPACE))
+def follow(prepare, fill, common, theta, turned, joint, pi, work):
     """The density of a policy ``pi [H, A, S]`` alone, and `aux`, in ``work``."""
-    push_all(prepare, fill, common, theta, turned, joint, pi, work, rank, members, own_tile(common))
+    push_all(prepare, fill, common, theta, turned, joint, pi, work, 0, own_tile(common))

@@ -1,8 +1,11 @@
-"""A team: the same kernel called by several threads at once, each with its rank, meeting at barriers.
+"""A team: the same kernel called by several threads at once, which share its phases part by part.
 
-Work is cut into parts by size alone, and part p belongs to the member ``p % members``: results are the same bytes for
-any number of members, one included. A member never leaves early, or the others would wait for ever: it notes a fault
-and goes on with rubbish until all are done.
+A phase is cut into parts by size alone, and whoever is free claims the next: results are the same bytes for any number
+of members, one included, and nobody waits for a thread that the machine does not run, unless it is within a part. All
+members go through the same phases; one that comes late finds nothing to do in those that are over. Nobody leaves early,
+or parts would be left undone: a fault is noted, and all go on with rubbish until the end.
+
+``board [phases, 2]`` counts how many parts were claimed, and how many are done; it starts with zeros.
 """
 
 import os
@@ -14,11 +17,10 @@ from numba.extending import intrinsic
 
 from fastmfg.kernels.jit import inline
 
-ARRIVED, FAULT = 0, 1
-"""Places in ``sync [2]``: how often members arrived at barriers so far, and the first fault noted."""
+CLAIMED, DONE = 0, 1
 
 PATIENCE = 50
-"""Looks at the counter before a waiting thread offers its core to others."""
+"""Looks at the board before a waiting thread offers its core to others."""
 
 if os.name == "posix":
     _yield_core = types.ExternalFunction("sched_yield", types.int32())
@@ -29,8 +31,9 @@ else:
         return 0
 
 
-def new_sync():
-    return np.zeros(2, np.int64)
+def new_fault():
+    """Where members note faults: 0 is none."""
+    return np.zeros(1, np.int64)
 
 
 @intrinsic
@@ -45,21 +48,31 @@ def _add(typing, array, place, value):
 
 
 @inline
-def note(sync, status):
+def note(fault, status):
     """Keeps a fault; of several members' one stays."""
-    if status != 0 and _add(sync, FAULT, 0) == 0:
-        sync[FAULT] = status
+    if status != 0 and _add(fault, 0, 0) == 0:
+        fault[0] = status
 
 
 @inline
-def barrier(sync, members):
-    """Waits until all members are here; what they wrote is seen by all."""
-    if members == 1:
-        return
-    ticket = _add(sync, ARRIVED, 1)
-    goal = (ticket // members + 1) * members
+def claim(board, phase):
+    """The next part of a phase; those from the number of parts on are none."""
+    return _add(board[phase], CLAIMED, 1)
+
+
+@inline
+def claim_next(board, phase):
+    """The same, when a part is done."""
+    _add(board[phase], DONE, 1)
+    return _add(board[phase], CLAIMED, 1)
+
+
+@inline
+def end_phase(board, phase, parts):
+    """Waits until all parts of a phase are done, and what was written in them is seen; the next phase."""
     looks = 0
-    while _add(sync, ARRIVED, 0) < goal:
+    while _add(board[phase], DONE, 0) < parts:
         looks += 1
         if looks > PATIENCE:
             _yield_core()
+    return phase + 1

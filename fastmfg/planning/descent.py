@@ -10,6 +10,7 @@ import numpy as np
 from fastmfg.games.checks import Floats
 from fastmfg.games.game import Game
 from fastmfg.kernels import descent as kernels
+from fastmfg.kernels.passes import Workspace
 from fastmfg.planning.passes import Passes, turned
 from fastmfg.planning.survey import survey
 
@@ -42,13 +43,13 @@ class Descent:
         done = 0
         while done < iterations and (done == 0 or time.monotonic() < deadline):
             n = min(self.call_iterations, iterations - done)
-            self.passes.run(partial(self._descend, step, n))
+            self.passes.run(partial(self._descend, step, n), n)
             done += n
         return done
 
-    def _descend(self, step: float, iterations: int, rank: int, members: int) -> None:
+    def _descend(self, step: float, iterations: int, work: Workspace) -> None:
         f, passes = self.passes.family, self.passes
         kernels.descend(
             f.prepare, f.fill, f.reward, f.common, f.thetas[passes.member], passes.turned, f.joint, step, iterations,
-            self.y, self.pi, passes.work, rank, members,
+            self.y, self.pi, work,
         )  # fmt: skip

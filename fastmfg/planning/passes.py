@@ -12,13 +12,17 @@ from fastmfg.games.family import CompiledFamily, Family
 from fastmfg.games.game import Game
 from fastmfg.kernels import passes as kernels
 from fastmfg.kernels.jit import Filler
-from fastmfg.kernels.team import FAULT, new_sync
+from fastmfg.kernels.team import new_fault
 
 PART_STATES = 4096
-"""Smallest part of the states that a thread is given: meeting the others takes up to 10 us a step."""
+"""Smallest part of the states that a thread is given: claiming it takes about a microsecond."""
 
 MOST_PARTS = 4
 """Parts at most: the shares that all of them send to a state are added up."""
+
+
+TEAM_ENTRIES = 1 << 21
+"""Entries of policies, times passes, that are worth a team: starting and ending threads takes up to a few ms."""
 
 
 def can_pass(family: Family) -> bool:
@@ -54,15 +58,22 @@ class Passes:
             values=np.zeros((4, S)),
             moved=np.empty((2, S)),
             rewards=np.empty((2, S, A)),
-            populations=np.empty((2, S * A if family.joint else S)),
-            sync=new_sync(),
+            populations=np.empty((2, S * A if family.joint else 0)),
+            fault=new_fault(),
+            board=np.empty((0, 2), dtype=np.int64),
         )
         self.work.density[0] = common.initial
 
-    def run(self, member: Callable[[int, int], None]) -> None:
-        """``member(rank, members)`` of all; raises ValueError where one met a fault."""
-        run_team(member, self.parts)
-        status = int(self.work.sync[FAULT])
+    def run(self, member: Callable[[kernels.Workspace], None], times: int = 1) -> None:
+        """Have a team make passes forwards and back, so many times; raises ValueError where one met a fault.
+
+        `member` calls the kernel.
+        """
+        phases = times * kernels.PHASES * self.family.horizon
+        work = self.work._replace(board=np.zeros((phases, 2), dtype=np.int64))
+        entries = times * self.family.horizon * self.family.n_states * self.family.n_actions
+        run_team(lambda: member(work), self.parts if entries > TEAM_ENTRIES else 1)
+        status = int(work.fault[0])
         if status == kernels.NOT_FINITE:
             name = self.family.name_of(self.member)
             raise ValueError(f"the values of {name} are not finite: its rewards are not, or overflow")

@@ -9,18 +9,21 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmfg.executors import map_tasks
-from fastmfg.games.checks import Floats, choice, frozen, policy_array, real, whole
+from fastmfg.executors import Tick
+from fastmfg.games.checks import Floats, choice, frozen, real, whole
 from fastmfg.games.family import Family
 from fastmfg.games.game import Game, require_game
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
+from fastmfg.games.spread import spread
 from fastmfg.planning.anderson import Anderson
 from fastmfg.planning.auto import Auto
 from fastmfg.planning.evaluation import ROUNDING, Evaluation, Method, Point, evaluation_of
@@ -103,7 +106,7 @@ def solve(
     seconds = math.inf if max_seconds is None else real("max_seconds", max_seconds, 0.0)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a function, got {type(callback).__name__}")
-    start = None if initial_policy is None else policy_array("initial_policy", initial_policy, game.legal, game.horizon)
+    start = None if initial_policy is None else game._family.policy("initial_policy", initial_policy)
     limits = Limits(absolute, relative, limit, every, seconds, callback)
     return run(game, name, made(name, options), start, limits)
 
@@ -152,7 +155,7 @@ def run(game: Game, name: str, method: Method, start: Floats | None, limits: Lim
         else:
             ahead = min(every - iteration % every, limits.max_iterations - iteration)
             if best is last:
-                _ = best.policy  # before it changes
+                _settle(best)
             last, done = leap(last, ahead, started + limits.max_seconds)
         iteration += done
         stopped = time.monotonic() - started >= limits.max_seconds
@@ -165,6 +168,11 @@ def run(game: Game, name: str, method: Method, start: Floats | None, limits: Lim
     return Solution(frozen(best.policy), best.gap, iteration, best.gap <= target, frozen(np.array(history)), name)
 
 
+def _settle(point: Point) -> None:
+    """Have a policy made that is about to change."""
+    _ = point.policy
+
+
 def solve_models(
     models: ModelClass,
     members: Any = None,
@@ -172,11 +180,14 @@ def solve_models(
     tol: float = 5e-4,
     max_iterations: int = 2000,
     start: int | None = None,
+    executor: Any = None,
+    tick: Tick | None = None,
 ) -> Iterator[Solution]:
     """Equilibria of many models of a class, in parallel, in the order of `members` (all by default).
 
     One member (`start`, the first by default) is solved from the uniform policy, and its equilibrium is where all
-    others start: results depend neither on the order of the others nor on the number of threads.
+    others start: results depend neither on the order of the others nor on the number of threads. `executor`: where the
+    others are solved (`fastmfg.remote`), in this process's threads by default. `tick(done, total)` reports progress.
     """
     real("tol", tol, 0.0)
     whole("max_iterations", max_iterations, 1)
@@ -185,20 +196,25 @@ def solve_models(
         return iter(())
     chosen = range(n) if members is None else member_indices("members", members, n).tolist()
     first = chosen[0] if start is None else int(member_indices("start", start, n)[0])
-    return _solutions(models._family, chosen, first, tol, max_iterations)
+    solver = partial(_solve_member, tol=tol, max_iterations=max_iterations)
+    return _solutions(solver, models._family, chosen, first, executor, tick)
 
 
 def _solutions(
-    family: Family, members: Sequence[int], first: int, tol: float, max_iterations: int
-) -> Iterator[Solution]:
-    anchor = _solve_member(family, first, None, tol, max_iterations)
+    solver: Callable[..., Solution], family: Family, members: Sequence[int], first: int, executor: Any,
+    tick: Tick | None,
+) -> Iterator[Solution]:  # fmt: skip
+    anchor = solver(family, first)
+    from_anchor = partial(solver, start=anchor.policy, solved={first: anchor})
+    for found in spread(from_anchor, family, members, executor, tick):
+        yield replace(found, policy=frozen(found.policy), history=frozen(found.history))  # other processes lose that
 
-    def solution(member: int) -> Solution:
-        return anchor if member == first else _solve_member(family, member, anchor.policy, tol, max_iterations)
 
-    yield from map_tasks(solution, members, parallel=family.parallel)
-
-
-def _solve_member(family: Family, member: int, start: Floats | None, tol: float, max_iterations: int) -> Solution:
+def _solve_member(
+    family: Family, member: int, tol: float, max_iterations: int, start: Floats | None = None,
+    solved: Mapping[int, Solution] = MappingProxyType({}),
+) -> Solution:  # fmt: skip
+    if member in solved:
+        return solved[member]
     game = Game._of(family, member)
     return solve(game, tol=tol, max_iterations=max_iterations, initial_policy=start)

@@ -9,6 +9,7 @@ import numpy as np
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.game import Game
 from fastmfg.kernels import survey as kernels
+from fastmfg.kernels.passes import Workspace
 from fastmfg.planning.passes import Passes
 
 
@@ -22,11 +23,7 @@ class Survey:
     greedy: Integers  # [H, S]   actions of the best response, the lowest index on a tie; empty likewise
     policy_return: float
     best_return: float
-
-    @property
-    def gap(self) -> float:
-        """What the best response gains; never negative (rounding can leave -1e-16)."""
-        return max(self.best_return - self.policy_return, 0.0)
+    gap: float  # what the best response gains, of several types the one that gains most; never negative
 
 
 def survey(game: Game, pi: Floats, *, q: bool = False, greedy: bool = False, passes: Passes | None = None) -> Survey:
@@ -37,16 +34,19 @@ def survey(game: Game, pi: Floats, *, q: bool = False, greedy: bool = False, pas
     actions = np.empty((H, S) if greedy else (0, 0), dtype=np.int64)
     f = shared.family
 
-    def member(rank: int, members: int) -> None:
+    def member(work: Workspace) -> None:
         kernels.survey(
-            f.prepare, f.fill, f.reward, f.common, f.thetas[shared.member], shared.turned, f.joint, pi, shared.work,
-            q_out, actions, rank, members,
+            f.prepare, f.fill, f.reward, f.common, f.thetas[shared.member], shared.turned, f.joint, pi, work, q_out,
+            actions,
         )  # fmt: skip
 
     shared.run(member)
     V, W = shared.work.values[0], shared.work.values[2]
-    returns = (V * f.common.initial).sum(), (W * f.common.initial).sum()
-    return Survey(shared.work.density, shared.work.aux, q_out, actions, float(returns[0]), float(returns[1]))
+    returns = float((V * f.common.initial).sum()), float((W * f.common.initial).sum())
+    gap = returns[1] - returns[0]
+    if f.layout is not None:
+        gap = float(f.layout.means((W - V)[None], f.common.initial).max())
+    return Survey(shared.work.density, shared.work.aux, q_out, actions, *returns, max(gap, 0.0))
 
 
 def follow(game: Game, pi: Floats) -> Floats:
@@ -54,11 +54,8 @@ def follow(game: Game, pi: Floats) -> Floats:
     passes = Passes(game)
     f = passes.family
 
-    def member(rank: int, members: int) -> None:
-        kernels.follow(
-            f.prepare, f.fill, f.common, f.thetas[passes.member], passes.turned, f.joint, pi, passes.work, rank,
-            members,
-        )  # fmt: skip
+    def member(work: Workspace) -> None:
+        kernels.follow(f.prepare, f.fill, f.common, f.thetas[passes.member], passes.turned, f.joint, pi, work)
 
     passes.run(member)
     return passes.work.density
