@@ -83,12 +83,18 @@ def spread_of_q(evaluation: Evaluation) -> float:
     return float(spread[spread > 0].mean()) if (spread > 0).any() else 0.0
 
 
-def scale_of_q(evaluation: Evaluation) -> float:
+def at_uniform(evaluation: Evaluation) -> Evaluation:
+    """The evaluation of the uniform policy in the same game; the given one where that is it."""
+    uniform = evaluation.game.uniform_policy()
+    same = np.array_equal(evaluation.policy, uniform)
+    return evaluation if same else evaluation_of(evaluation.game, uniform)
+
+
+def scale_of_q(evaluation: Evaluation, uniform: Evaluation | None = None) -> float:
     """The larger of Q's spreads under this policy and the uniform one; 1 where actions never matter.
 
     Near an equilibrium the former vanishes. A spread within rounding of Q's size is none.
     """
-    uniform = evaluation.game.uniform_policy()
-    far = evaluation if np.array_equal(evaluation.policy, uniform) else evaluation_of(evaluation.game, uniform)
+    far = at_uniform(evaluation) if uniform is None else uniform
     spread = max(spread_of_q(evaluation), spread_of_q(far))
     return spread if spread > ROUNDING * float(np.abs(far.q).max()) else 1.0

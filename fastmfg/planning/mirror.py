@@ -11,7 +11,7 @@ from fastmfg.kernels import softmax
 from fastmfg.planning.condition import ONE
 from fastmfg.planning.descent import FLOOR, Descent
 from fastmfg.planning.evaluate import back_up
-from fastmfg.planning.evaluation import Evaluation, Point, scale_of_q
+from fastmfg.planning.evaluation import Evaluation, Point, at_uniform, scale_of_q
 from fastmfg.planning.passes import turned
 
 FIRST_STEP = 8.0
@@ -75,12 +75,14 @@ class AdaptiveMirrorDescent:
     """Mirror descent with momentum, whose step is scaled to Q, grows while the gap falls and shrinks when it rises.
 
     A proposal whose gap exceeds those of the last accepted ones is taken back and tried without momentum and with a
-    smaller step. At the smallest step every proposal is accepted: the gap need not fall along the way to an
-    equilibrium. Where it has not for a while, the way back to the best policy is taken, and steps may be smaller there.
+    smaller step. At the smallest step every proposal is accepted that is not worse than all starts: the gap need not
+    fall along the way to an equilibrium. Where it has not for a while, the way back to the best policy is taken, and
+    steps may be smaller from there.
     """
 
     def __init__(self) -> None:
         self.step = self.least = 0.0
+        self.hopeless = 0.0  # the larger gap of the start and of the uniform policy: where that is passed, steps shrink
         self.recent: list[float] = []  # gaps accepted last
         self.accepted: tuple[Evaluation, Floats] | None = None  # with its logits
         self.best: tuple[Evaluation, Floats] | None = None
@@ -100,7 +102,9 @@ class AdaptiveMirrorDescent:
         return policy
 
     def _start(self, first: Evaluation) -> None:
-        self.step = min(FIRST_STEP / max(scale_of_q(first), SMALLEST_SCALE), 1.0 / SMALLEST_SCALE)
+        uniform = at_uniform(first)
+        self.step = min(FIRST_STEP / max(scale_of_q(first, uniform), SMALLEST_SCALE), 1.0 / SMALLEST_SCALE)
+        self.hopeless = max(first.gap, uniform.gap)
         self.least = LEAST * self.step
         self.accepted = self.best = first, logits(first.policy)
         self.recent = [first.gap]
@@ -110,7 +114,9 @@ class AdaptiveMirrorDescent:
         self.since_best += 1
         if last.gap < self.best[0].gap:
             self.best, self.since_best = (last, y), 0
-        if last.gap <= RISE * max(self.recent) or self.step <= self.least:
+        if last.gap > self.hopeless and self.step <= self.least:
+            self.least *= SHRINK
+        if last.gap <= RISE * max(self.recent) or (self.step <= self.least and last.gap <= self.hopeless):
             assert self.accepted is not None
             self.before = self.accepted[1]
             self.accepted = last, y
