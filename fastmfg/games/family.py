@@ -16,11 +16,12 @@ A *callable family* is one of NumPy functions ``transition(h, population) -> [S,
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +35,13 @@ from fastmfg.games.checks import (
     index_array,
     initial_density,
     legal_mask,
+    policy_array,
     refuse_non_distributions,
     refuse_non_finite,
     shape_text,
     whole,
 )
+from fastmfg.games.layout import Layout
 from fastmfg.kernels import density as density_kernels
 from fastmfg.kernels import reward as reward_kernels
 from fastmfg.kernels import table
@@ -112,6 +115,8 @@ class Family(ABC):
     """Whether conditioning may run in several threads at once (compiled code only)."""
     statuses: Mapping[int, str] = MappingProxyType({})
     """What nonzero statuses mean, where that is known."""
+    layout: Layout | None = None
+    """Where the types of agents lie, when there are several: gaps are then those of the game with types."""
 
     def __init__(
         self, initial: Any, legal: Any, n_actions: int, horizon: int, joint: bool, shared: Floats, thetas: Floats,
@@ -170,6 +175,18 @@ class Family(ABC):
     @abstractmethod
     def subset(self, members: Integers) -> Family:
         """The family of these members."""
+
+    def laid_out(self, layout: Layout | None) -> Self:
+        """The same family with its states sorted by types of agents, or without."""
+        family = copy.copy(self)
+        family.layout = layout
+        return family
+
+    def policy(self, name: str, policy: Any) -> Floats:
+        """A fresh copy of a policy [H, S, A], checked; with several types of agents also from a list of theirs."""
+        if self.layout is not None:
+            policy = self.layout.lifted_policy(name, policy, self.horizon)
+        return policy_array(name, policy, self.common.legal, self.horizon)
 
     def condition(self, members: Integers, policies: Floats, policy_of: Integers) -> Conditionals:
         """Freeze the population of each pair at its policy's density in its model."""
@@ -341,7 +358,7 @@ class CompiledFamily(Family):
             aux_size=self.aux_size, joint=self.joint, checked=self.checked, statuses=self.statuses,
             successors=self.common.successors if self.common.successors.size else None,
             moves=self.common.moves if self.common.moves.size else None,
-        )  # fmt: skip
+        ).laid_out(self.layout)  # fmt: skip
 
 
 class CallableFamily(Family):
@@ -400,7 +417,7 @@ class CallableFamily(Family):
         return CallableFamily(
             [self.transitions[int(m)] for m in members], self.reward, initial=self.common.initial,
             legal=self.common.legal, n_actions=self.n_actions, horizon=self.horizon, joint=self.joint,
-        )  # fmt: skip
+        ).laid_out(self.layout)  # fmt: skip
 
 
 def called(name: str, function: StepFunction, h: int, population: Floats, shape: tuple[int | None, ...]) -> Floats:

@@ -59,7 +59,7 @@ class ModelClass:
             n_actions=games[0].n_actions,
             horizon=games[0].horizon,
             joint=family.joint,
-        )
+        ).laid_out(family.layout)
 
     @classmethod
     def _of(cls, family: Family) -> ModelClass:
@@ -305,6 +305,9 @@ def _refuse_unlike_games(games: list[Game]) -> None:
         for what in ("initial", "legal"):
             if not np.array_equal(getattr(first, what), getattr(game, what)):
                 raise ValueError(f"games[{i}].{what} differs from games[0].{what}: models differ in transition only")
+        layout, other = first._family.layout, game._family.layout
+        if layout is not other and not (layout is not None and layout.agrees(other)):
+            raise ValueError(f"games[{i}] has other types of agents than games[0]: models differ in transition only")
         if game._family is not first._family:
             _refuse_unlike_rewards(i, first, game)
 

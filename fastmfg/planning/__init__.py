@@ -1,5 +1,6 @@
 """One known game: condition it on a policy, evaluate, respond, and solve for equilibria."""
 
+from fastmfg.planning.by_type import nash_conv, ne_gaps_by_type, returns_by_type
 from fastmfg.planning.condition import ConditionalModel, condition
 from fastmfg.planning.diagnostics import Diagnostics, Lipschitz, Monotonicity, diagnose, estimate_lipschitz
 from fastmfg.planning.evaluate import BestResponse, best_response, evaluate, ne_gap, ne_gaps
@@ -18,8 +19,11 @@ __all__ = [
     "diagnose",
     "estimate_lipschitz",
     "evaluate",
+    "nash_conv",
     "ne_gap",
     "ne_gaps",
+    "ne_gaps_by_type",
+    "returns_by_type",
     "solve",
     "solve_models",
 ]

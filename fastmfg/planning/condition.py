@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmfg.games.checks import Floats, Integers, frozen, policy_array
+from fastmfg.games.checks import Floats, Integers, frozen
 from fastmfg.games.family import Conditionals, Family
 from fastmfg.games.game import Game, require_game
 from fastmfg.kernels import density as density_kernels
@@ -50,7 +50,7 @@ class ConditionalModel:
 def condition(game: Game, policy: ArrayLike) -> ConditionalModel:
     """Freeze the population at the density of `policy` [H, S, A] in `game`."""
     require_game("game", game)
-    pi = policy_array("policy", policy, game.legal, game.horizon)
+    pi = game._family.policy("policy", policy)
     if is_large(game._family):
         density = follow(game, pi.swapaxes(1, 2))
         member = np.array([game._member], dtype=np.int64)

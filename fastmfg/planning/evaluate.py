@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmfg.executors import blocks, items_a_task, map_tasks
-from fastmfg.games.checks import Floats, Integers, first_index, frozen, policy_array
+from fastmfg.executors import Tick, blocks, items_a_task, map_tasks
+from fastmfg.games.checks import Floats, Integers, first_index, frozen
 from fastmfg.games.family import Conditionals, Family
 from fastmfg.games.game import Game, require_game
+from fastmfg.games.layout import Layout
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
+from fastmfg.games.spread import spread
 from fastmfg.kernels import backup as backup_kernels
 from fastmfg.planning.condition import ONE, condition_game
 from fastmfg.planning.passes import is_large
@@ -34,6 +37,7 @@ class Values:
     greedy: Integers  # [n, H, S]   actions of the best response, the lowest index on a tie
     value: Floats  # [n, 2, S]   V_1 of the policy and of the best response
     initial: Floats  # [S]
+    layout: Layout | None  # of types of agents
 
     @property
     def policy_return(self) -> Floats:
@@ -47,8 +51,18 @@ class Values:
 
     @property
     def gap(self) -> Floats:
-        """What the best response gains [n]; never negative (rounding can leave -1e-16)."""
-        return np.maximum(self._mean(self.value[:, 1] - self.value[:, 0]), 0.0)
+        """What the best response gains [n], of several types the one that gains most."""
+        largest: Floats = self.gap_by_type.max(axis=1)
+        return largest
+
+    @property
+    def gap_by_type(self) -> Floats:
+        """What the best response gains, type by type [n, W]; never negative (rounding can leave -1e-16)."""
+        return np.maximum(self.by_type(self.value[:, 1] - self.value[:, 0]), 0.0)
+
+    def by_type(self, values: Floats) -> Floats:
+        """Means [n, W] over each type's start of values [n, S]; W = 1 where there are no types."""
+        return self._mean(values)[:, None] if self.layout is None else self.layout.means(values, self.initial)
 
     def _mean(self, values: Floats) -> Floats:
         """Over the start distribution; row by row, so that no result depends on what else is in the batch."""
@@ -77,7 +91,7 @@ def back_up(
     if not np.isfinite(value).all():
         i = first_index(~np.isfinite(value))[0]
         raise ValueError(f"the values of {family.name_of(int(members[i]))} are not finite: its rewards overflow")
-    return Values(q, greedy, value, family.common.initial)
+    return Values(q, greedy, value, family.common.initial, family.layout)
 
 
 def evaluate_pairs(
@@ -101,8 +115,8 @@ def evaluate(game: Game, policy: ArrayLike, deviation: ArrayLike | None = None) 
     Without a deviation, the crowd's own return ``J_M(policy; policy)``.
     """
     require_game("game", game)
-    pi = policy_array("policy", policy, game.legal, game.horizon)
-    dev = pi if deviation is None else policy_array("deviation", deviation, game.legal, game.horizon)
+    pi = game._family.policy("policy", policy)
+    dev = pi if deviation is None else game._family.policy("deviation", deviation)
     frozen_game = condition_game(game, pi)
     members = np.array([game._member], dtype=np.int64)
     values = back_up(game._family, members, frozen_game.aux, frozen_game.reward, dev[None], ONE)
@@ -121,7 +135,10 @@ def best_response(game: Game, policy: ArrayLike) -> BestResponse:
 
 
 def ne_gap(game: Game, policy: ArrayLike) -> float:
-    """``E_M(policy)``: what one agent gains at most by leaving `policy` [H, S, A] when all others keep to it."""
+    """``E_M(policy)``: what one agent gains at most by leaving `policy` [H, S, A] when all others keep to it.
+
+    Of several types of agents, the one that gains most (`ne_gaps_by_type`); the policy may be a list of theirs.
+    """
     pi = _checked(game, policy)
     if is_large(game._family):
         return survey(game, pi.swapaxes(1, 2)).gap
@@ -129,31 +146,40 @@ def ne_gap(game: Game, policy: ArrayLike) -> float:
 
 
 def _checked(game: Game, policy: ArrayLike) -> Floats:
-    require_game("game", game)
-    return policy_array("policy", policy, game.legal, game.horizon)
+    return require_game("game", game)._family.policy("policy", policy)
 
 
 def _values(game: Game, pi: Floats) -> Values:
     return evaluate_pairs(game._family, np.array([game._member], dtype=np.int64), pi[None], ONE)[1]
 
 
-def ne_gaps(models: ModelClass, policy: ArrayLike, members: Any = None) -> Floats:
-    """``E_M(policy)`` of every model M (or of `members`, in their order), [n]: the largest is the stopping bound."""
+def ne_gaps(
+    models: ModelClass, policy: ArrayLike, members: Any = None, *, executor: Any = None, tick: Tick | None = None
+) -> Floats:
+    """``E_M(policy)`` of every model M (or of `members`, in their order), [n]: the largest is the stopping bound.
+
+    `executor`: where the work is done (`fastmfg.remote`), this process's threads by default. `tick(done, total)`
+    reports progress.
+    """
     require_class("models", models)
-    pi = policy_array("policy", policy, models.legal, models.horizon)
+    pi = models._family.policy("policy", policy)
     chosen = (
         np.arange(len(models), dtype=np.int64) if members is None else member_indices("members", members, len(models))
     )
+    tasks = [chosen[block] for block in model_blocks(models._family, chosen.size)]
+    return np.concatenate(list(spread(partial(_gaps_of, policy=pi), models._family, tasks, executor, tick)))
 
-    def gaps(block: Integers) -> Floats:
-        members = chosen[block]
-        return evaluate_pairs(models._family, members, pi[None], np.zeros(members.size, dtype=np.int64))[1].gap
 
-    return np.concatenate(list(map_blocks(gaps, models._family, chosen.size)))
+def _gaps_of(family: Family, members: Integers, policy: Floats) -> Floats:
+    return evaluate_pairs(family, members, policy[None], np.zeros(members.size, dtype=np.int64))[1].gap
+
+
+def model_blocks(family: Family, n: int) -> list[Integers]:
+    """The positions 0..n-1 in consecutive blocks, one a task."""
+    size = items_a_task(family.row_entries, MODELS_A_TASK)
+    return [np.arange(block.start, block.stop) for block in blocks(n, size)]
 
 
 def map_blocks(function: Callable[[Integers], Any], family: Family, n: int) -> Any:
     """``function`` of consecutive blocks of the positions 0..n-1, side by side where the family is compiled."""
-    size = items_a_task(family.row_entries, MODELS_A_TASK)
-    tasks = [np.arange(block.start, block.stop) for block in blocks(n, size)]
-    return map_tasks(function, tasks, parallel=family.parallel)
+    return map_tasks(function, model_blocks(family, n), parallel=family.parallel)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from fastmfg.games.game import Game
-from fastmfg.games.zoo import classes
+from fastmfg.games.zoo import classes, hard
 from fastmfg.games.zoo.affine import random_linear
 from fastmfg.games.zoo.beach import beach_bar
 from fastmfg.games.zoo.chains import chain_contraction, chain_several_equilibria
@@ -19,6 +19,7 @@ from fastmfg.games.zoo.mf_garnet import mf_garnet
 from fastmfg.games.zoo.motion import crowd_motion
 from fastmfg.games.zoo.normal_form import normal_form_biased_rps, normal_form_coordination, normal_form_dominance
 from fastmfg.games.zoo.periodic import periodic_aversion
+from fastmfg.games.zoo.predation import crowd_avoidance, predator_prey, predator_prey_class
 from fastmfg.games.zoo.quadratic import linear_quadratic
 from fastmfg.games.zoo.rooms import four_rooms, maze
 from fastmfg.games.zoo.routing import link_volumes, routing, routing_braess, routing_line
@@ -30,6 +31,7 @@ GAMES: dict[str, Callable[..., Game]] = {
     "chain_contraction": chain_contraction,
     "chain_several_equilibria": chain_several_equilibria,
     "conservative_treasure_hunting": conservative_treasure_hunting,
+    "crowd_avoidance": crowd_avoidance,
     "crowd_modelling_1d": crowd_modelling_1d,
     "crowd_modelling_2d": crowd_modelling_2d,
     "crowd_motion": crowd_motion,
@@ -46,6 +48,7 @@ GAMES: dict[str, Callable[..., Game]] = {
     "normal_form_coordination": normal_form_coordination,
     "normal_form_dominance": normal_form_dominance,
     "periodic_aversion": periodic_aversion,
+    "predator_prey": predator_prey,
     "random_linear": random_linear,
     "rock_paper_scissors": rock_paper_scissors,
     "routing": routing,
@@ -63,6 +66,7 @@ __all__ = [
     "chain_several_equilibria",
     "classes",
     "conservative_treasure_hunting",
+    "crowd_avoidance",
     "crowd_modelling_1d",
     "crowd_modelling_2d",
     "crowd_motion",
@@ -70,6 +74,7 @@ __all__ = [
     "equilibrium_price",
     "four_rooms",
     "garnet",
+    "hard",
     "kinetic_congestion",
     "left_right",
     "linear_quadratic",
@@ -80,6 +85,8 @@ __all__ = [
     "normal_form_coordination",
     "normal_form_dominance",
     "periodic_aversion",
+    "predator_prey",
+    "predator_prey_class",
     "random_linear",
     "rock_paper_scissors",
     "routing",
