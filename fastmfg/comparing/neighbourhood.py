@@ -7,6 +7,8 @@ computed only where both leave a pair open.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,13 +18,19 @@ from fastmfg.comparing.distance import (
     below_diagonal,
     bound_high,
     bound_low,
+    condition_square,
     directed_distances,
+    pair_squares,
 )
-from fastmfg.games.checks import Integers, real
-from fastmfg.games.model_class import ModelClass
+from fastmfg.comparing.pivots import ROUNDING, Counted, pivot_counts
+from fastmfg.executors import Tick
+from fastmfg.games.checks import Floats, Integers, real
+from fastmfg.games.family import Family
+from fastmfg.games.model_class import ModelClass, require_class
+from fastmfg.games.spread import spread
 
-ROUNDING = 1e-12
-"""Bounds this close to the radius, times the horizon, decide nothing: they round otherwise than distances do."""
+LARGE = 256
+"""Models from which on neighbourhoods are counted along pivots."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +52,12 @@ class Neighbourhoods:
         return int(np.argmax(self.counts))
 
 
-def find_neighbourhoods(conditional: ConditionalClass, radius: float) -> Neighbourhoods:
-    """Neighbourhoods of the models of a conditional class, by position."""
+def find_neighbourhoods(
+    conditional: ConditionalClass, radius: float, pairs: NDArray[np.bool_] | None = None
+) -> Neighbourhoods:
+    """Neighbourhoods of the models of a conditional class, by position; only `pairs` [n, n], i > j, where given."""
     n = conditional.members.size
-    pairs = below_diagonal(n)
+    pairs = below_diagonal(n) if pairs is None else pairs
     slack = ROUNDING * conditional.family.horizon
     low, open_low = bound_low(conditional, radius + slack, pairs)
     _, near = bound_high(conditional, radius - slack, open_low, low)
@@ -63,16 +73,51 @@ def find_neighbourhoods(conditional: ConditionalClass, radius: float) -> Neighbo
     return Neighbourhoods(near | near.T | np.eye(n, dtype=np.bool_), decided)
 
 
+def count_neighbours(conditional: ConditionalClass, radius: float) -> Counted:
+    """Sizes of the neighbourhoods of a conditional class, by position, and how pairs were decided."""
+    if conditional.members.size > LARGE:
+        return pivot_counts(conditional, radius)
+    hoods = find_neighbourhoods(conditional, radius)
+    return Counted(hoods.counts, {"pivots": 0} | hoods.decided)
+
+
 def neighbourhoods(models: ModelClass, policy: ArrayLike, radius: float) -> Neighbourhoods:
     """Neighbourhoods of all models under a reference policy [H, S, A], radius >= 0, with how pairs were decided."""
     return find_neighbourhoods(condition_class(models, policy), real("radius", radius, 0.0, include_low=True))
 
 
-def neighbour_counts(models: ModelClass, policy: ArrayLike, radius: float) -> Integers:
-    """``|{N : d(M,N|policy) <= radius}|`` [M] of each model M, itself included."""
-    return neighbourhoods(models, policy, radius).counts
+def neighbour_counts(
+    models: ModelClass, policy: ArrayLike, radius: float, *, executor: Any = None, tick: Tick | None = None
+) -> Integers:
+    """``|{N : d(M,N|policy) <= radius}|`` [M] of each model M, itself included.
+
+    `executor`: where the work is done (`fastmfg.remote`); nothing of the size [M, M] is then ever made, here or there.
+    By default this process's threads. `tick(done, total)` reports progress with an executor.
+    """
+    largest = real("radius", radius, 0.0, include_low=True)
+    if executor is None:
+        return count_neighbours(condition_class(models, policy), largest).counts
+    family = require_class("models", models)._family
+    pi = family.policy("policy", policy)
+    squares = pair_squares(family, len(models))
+    counts = np.ones(len(models), dtype=np.int64)
+    found = spread(partial(_square_counts, policy=pi, radius=largest), family, squares, executor, tick)
+    for (rows, cols), (of_rows, of_cols) in zip(squares, found, strict=True):
+        counts[rows.start : rows.stop] += of_rows
+        counts[cols.start : cols.stop] += of_cols
+    return counts
 
 
-def central_model(models: ModelClass, policy: ArrayLike, radius: float) -> int:
+def _square_counts(
+    family: Family, square: tuple[range, range], policy: Floats, radius: float
+) -> tuple[Integers, Integers]:
+    """Neighbours that a square's pairs i > j give to the models of its rows, and to those of its columns."""
+    conditional, wanted, first_row = condition_square(family, policy, *square)
+    near = np.tril(find_neighbourhoods(conditional, radius, wanted).near, -1)
+    of_rows, of_cols = near[first_row:].sum(axis=1), near[:, : len(square[1])].sum(axis=0)
+    return of_rows.astype(np.int64), of_cols.astype(np.int64)
+
+
+def central_model(models: ModelClass, policy: ArrayLike, radius: float, *, executor: Any = None) -> int:
     """Index of the model with the most neighbours, ``Ctr(policy)``; the lowest on a tie."""
-    return neighbourhoods(models, policy, radius).central
+    return int(np.argmax(neighbour_counts(models, policy, radius, executor=executor)))
