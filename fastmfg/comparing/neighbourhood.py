@@ -60,7 +60,7 @@ def find_neighbourhoods(
     pairs = below_diagonal(n) if pairs is None else pairs
     slack = ROUNDING * conditional.family.horizon
     low, open_low = bound_low(conditional, radius + slack, pairs)
-    _, near = bound_high(conditional, radius - slack, open_low, low)
+    _, near = bound_high(conditional, radius - slack, open_low & (low <= radius - slack), low)
     open_pairs = open_low & ~near
     decided = {
         "lower bound": int(pairs.sum() - open_low.sum()),

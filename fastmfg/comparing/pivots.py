@@ -149,7 +149,7 @@ def pivot_counts(conditional: ConditionalClass, radius: float) -> Counted:
         low = np.zeros(wanted.shape)
         status = kernels.block_lower_bounds(*arrays, start, rows, cols, wanted, radius + slack, low)
         f.refuse_status(status, "comparing models")
-        near, open_pairs = wanted.copy(), wanted
+        near, open_pairs = wanted & (low <= radius - slack), wanted
         left = int(wanted.sum())
         if left:
             status = kernels.block_upper_bounds(*arrays, rows, cols, near, radius - slack, low)
