@@ -186,6 +186,18 @@ def _mirror_step(y, q, step, legal, y_out, pi):
     return Work(multiply_adds=EXP * y.size)
 
 
+def _cover_centres(
+    prepare, fill, common, thetas, members, base, cells, first, size, grid, joint, aux_size, open_pairs, radius, lo,
+    central, count,
+):  # fmt: skip
+    rows, pairs = central.size * base.size * len(common.initial), open_pairs.sum()
+    return Work(gaps=rows * pairs, multiply_adds=rows * ((FILL + 1) * members.size + 2 * pairs))
+
+
+def _weighted_rows(fill, common, thetas, members, aux, weights, out):
+    return Work(multiply_adds=(FILL + 1) * (weights != 0).sum() * out.size)
+
+
 COUNTS = {
     "push": _push,
     "occupy": _occupy,
@@ -201,6 +213,8 @@ COUNTS = {
     "walk": _walk,
     "back_up_information": _back_up_information,
     "mirror_step": _mirror_step,
+    "cover_centres": _cover_centres,
+    "weighted_rows": _weighted_rows,
 }
 """The work of one call of a kernel, from its arguments as the call leaves them."""
 

@@ -1,6 +1,7 @@
-"""The command line: ``fastmfg learn``, ``figure2``, ``solve`` and ``games``.
+"""The command line: ``fastmfg learn``, ``figure2``, ``solve``, ``diagnose`` and ``games``.
 
-Exit codes: 0 done, 2 bad input, 130 interrupted (what was finished is in the folder).
+Exit codes: 0 done, 2 bad input, or what the system refuses; 128 + the number of the signal that ended the run, once
+what was finished was written: 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1 (on Linux).
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import os
 import sys
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -54,6 +57,24 @@ SOLVE_SETTINGS: dict[str, tuple[type, str]] = {
     "max_iterations": (int, "iterations at most"),
     "max_seconds": (float, "seconds at most"),
 }
+DIAGNOSE_SETTINGS: dict[str, tuple[type, str]] = {
+    "policies": (int, "policies sampled"),
+    "temperature": (float, "measure the softmax best response at this temperature, not the best response"),
+    "seed": (int, "seed of the sampled policies"),
+}
+SWEEP_SETTINGS: dict[str, tuple[type, str]] = {
+    "scheduler_file": (str, "run on the Dask cluster whose scheduler wrote this file"),
+    "workers": (int, "run in so many processes of this machine"),
+    "shard": (str, "only this share of the tasks, I/N with I = 0..N-1: for job arrays"),
+}
+ZOO_SETTINGS: dict[str, tuple[type, str]] = {
+    "game": (str, "learn a game of the zoo instead of the linear class"),
+    "grid": (list, "its unknown parameters: NAME=FROM:TO:COUNT or NAME=VALUE,VALUE,...; several"),
+    "param": (list, "a parameter that all of its models share, NAME=VALUE; repeatable"),
+}
+LINEAR_ONLY = ("models", "states", "actions", "horizon", "d_phi", "d_psi", "scale")
+"""Settings of the linear class, not of the learner."""
+
 COMMON_SETTINGS: dict[str, tuple[type, str]] = {
     "threads": (int, "threads (all CPUs allowed)"),
     "out": (str, "folder for the results"),
@@ -62,13 +83,20 @@ SWITCHES = {
     "force": "replace a run that the folder holds",
     "json": "print the result as one JSON object, nothing else",
 }
-FIGURE2_DEFAULTS = {"classes": 5, "trials": 5, "adversary": "first", "evidence": "paper"}
+FIGURE2_DEFAULTS = {"classes": 5, "trials": 5, "strategy": "heuristic", "adversary": "first", "evidence": "paper"}
 SOLVE_DEFAULTS = {"method": "auto", "max_iterations": 2000}
+DIAGNOSE_DEFAULTS = {"policies": 20, "seed": 0}
 COMMANDS: dict[str, tuple[str, dict[str, tuple[type, str]]]] = {
     "learn": ("the paper's experiment: one class, one hidden model, one run", SETTINGS),
     "figure2": ("the paper's Figure 2: five classes, five hidden models each", FIGURE2_SETTINGS),
     "solve": ("a known game of the zoo", SOLVE_SETTINGS),
+    "diagnose": ("what a known game of the zoo is like: monotone, smooth, contracting", DIAGNOSE_SETTINGS),
+    "sweep": ("an experiment for every combination of settings; goes on where it was left", SWEEP_SETTINGS),
 }
+
+
+Runner = Callable[[dict[str, Any], Path | None, bool], tuple[dict[str, Any], str]]
+"""``runner(options, folder, force)``: runs a command; the machine's and the reader's summary."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,7 +114,11 @@ def parser() -> argparse.ArgumentParser:
     for name, (text, settings) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text)
         _add_options(command, defaults_of(name), settings | COMMON_SETTINGS)
-        if name == "solve":
+        if name == "learn":
+            _add_zoo_options(command)
+        if name == "sweep":
+            command.add_argument("file", type=Path, metavar="FILE", help="TOML file of settings; lists are axes")
+        if name in ("solve", "diagnose"):
             command.add_argument("game", metavar="NAME", help="a name that `fastmfg games` lists")
             command.add_argument("--param", action="append", metavar="K=V", help="a parameter of the game; repeatable")
     games = commands.add_parser("games", help="the names of the zoo's games")
@@ -94,10 +126,24 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _add_zoo_options(command: argparse.ArgumentParser) -> None:
+    texts = {name: text for name, (_, text) in ZOO_SETTINGS.items()}
+    command.add_argument("--game", metavar="NAME", help=texts["game"])
+    command.add_argument("--grid", nargs="+", action="extend", metavar="K=VALUES", help=texts["grid"])
+    command.add_argument("--param", action="append", metavar="K=V", help=texts["param"])
+    command.add_argument(
+        "--resume", type=Path, metavar="DIR", help="go on with the run in the folder; takes no settings"
+    )
+
+
 def defaults_of(command: str) -> dict[str, Any]:
     """Values of the options that neither a flag nor a file gives."""
     if command == "solve":
         return dict(SOLVE_DEFAULTS)
+    if command == "diagnose":
+        return dict(DIAGNOSE_DEFAULTS)
+    if command == "sweep":
+        return {}
     from fastmfg.reporting.experiment import Experiment
 
     own = {field.name: field.default for field in fields(Experiment)}
@@ -137,10 +183,12 @@ def read_config(path: Path, known: Sequence[str]) -> dict[str, Any]:
 def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """Flags over the configuration file over the defaults."""
     settings = COMMANDS[arguments.command][1] | COMMON_SETTINGS
+    if arguments.command == "learn":
+        settings = settings | ZOO_SETTINGS
     flags = {name: value for name, value in vars(arguments).items() if value is not None}
     config = flags.pop("config", None)
     del flags["command"]
-    options = defaults_of(arguments.command)
+    options: dict[str, Any] = {}
     if config is not None:
         kinds = {name: kind for name, (kind, _) in settings.items()} | dict.fromkeys(SWITCHES, bool)
         given = read_config(config, tuple(kinds))
@@ -150,7 +198,30 @@ def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
             if not sound and not (kind is float and isinstance(value, int) and not isinstance(value, bool)):
                 raise TypeError(f"{name} in {config} must be {kind.__name__}, got {value!r}")
         options |= given
-    return options | flags
+    options |= flags
+    if arguments.command == "learn":
+        return learn_options(options)
+    return defaults_of(arguments.command) | options
+
+
+def learn_options(given: dict[str, Any]) -> dict[str, Any]:
+    """The given options of `learn` over the defaults of their kind of run; what does not go together is refused."""
+    if "resume" in given:
+        others = [name for name in given if name not in ("resume", "json", "threads")]
+        if others:
+            raise ValueError(f"--{others[0].replace('_', '-')} does not go with --resume: the run has its settings")
+        return given
+    if "game" not in given:
+        stray = [name for name in ZOO_SETTINGS if name in given]
+        if stray:
+            raise ValueError(f"--{stray[0]} needs --game NAME")
+        return defaults_of("learn") | given
+    stray = [name for name in LINEAR_ONLY if name in given]
+    if stray:
+        hint = f"; --param {stray[0]}={given[stray[0]]}, if the game has it" if stray[0] == "horizon" else ""
+        raise ValueError(f"--{stray[0].replace('_', '-')} is of the linear class, not of --game {given['game']}{hint}")
+    defaults = {name: value for name, value in defaults_of("learn").items() if name not in LINEAR_ONLY}
+    return defaults | {"epsilon": None} | given | {name: tuple(given.get(name, ())) for name in ("grid", "param")}
 
 
 def fresh_folder(seed: int) -> Path:
@@ -170,20 +241,24 @@ def fresh_folder(seed: int) -> Path:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
+    from fastmfg.reporting.signals import stopping
+
     arguments = parser().parse_args(argv)
     try:
-        return run(arguments)
+        with stopping() as check:
+            return run(arguments, check)
     except BrokenPipeError:  # whoever read our output has gone: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run a parsed command; the exit code."""
+def run(arguments: argparse.Namespace, check: Callable[[], None]) -> int:
+    """Run a parsed command; the exit code. `check` raises when a signal has come."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a home without room for its cache is no news
     if arguments.command == "games":
         return list_games(bool(arguments.json))
     folder: Path | None = None
+    made = False
     try:
         options = options_of(arguments)
         as_json = bool(options.pop("json", False))
@@ -191,20 +266,28 @@ def run(arguments: argparse.Namespace) -> int:
         threads = options.pop("threads", None)
         if threads is not None:
             set_thread_count(threads)
-        out = options.pop("out", None)
-        if out is not None or arguments.command != "solve":
+        out = options.pop("out", options.get("resume"))
+        if out is not None or arguments.command in ("learn", "figure2"):
             folder = fresh_folder(int(options["seed"])) if out is None else Path(out)
-        runners = {"learn": run_learn, "figure2": run_figure2_command, "solve": run_solve}
+            made = out is None or not folder.exists()
+        runners: dict[str, Runner] = {
+            "learn": partial(run_learn, check), "figure2": run_figure2_command, "solve": run_solve,
+            "diagnose": run_diagnose, "sweep": partial(run_sweep_command, check),
+        }  # fmt: skip
         content, text = runners[arguments.command](options, folder, force)
-    except (ValueError, TypeError, IndexError, OSError, MemoryError) as error:
-        if folder is not None and folder.is_dir() and not any(folder.iterdir()):
+    except (ValueError, TypeError, IndexError, OSError, MemoryError, ImportError) as error:
+        if folder is not None and made and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
         print(f"fastmfg {arguments.command}: {error or type(error).__name__}", file=sys.stderr)
         return BAD_INPUT
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         kept = f"; what was finished is in {folder}" if folder is not None and folder.exists() else ""
-        print(f"fastmfg {arguments.command}: interrupted{kept}", file=sys.stderr)
-        return INTERRUPTED
+        if kept and arguments.command == "learn":
+            kept += f": go on with fastmfg learn --resume {folder}"
+        name = getattr(stop, "name", "SIGINT")
+        what = "interrupted" if name == "SIGINT" else f"ended by {name}"
+        print(f"fastmfg {arguments.command}: {what}{kept}", file=sys.stderr)
+        return int(getattr(stop, "exit_code", INTERRUPTED))
     where = {} if folder is None else {"out": str(folder)}
     print(json.dumps(content | where, default=str) if as_json else text, flush=True)
     return 0
@@ -234,20 +317,90 @@ def run_solve(options: dict[str, Any], folder: Path | None, force: bool) -> tupl
     return known.content_of(solved), text
 
 
-def run_learn(options: dict[str, Any], folder: Path | None, force: bool) -> tuple[dict[str, Any], str]:
+def run_diagnose(options: dict[str, Any], folder: Path | None, force: bool) -> tuple[dict[str, Any], str]:
+    """``fastmfg diagnose``: the machine's and the reader's summary."""
+    from fastmfg.games.zoo import GAMES
+    from fastmfg.planning.diagnostics import diagnose
+    from fastmfg.reporting.known import parse_params
+    from fastmfg.reporting.text import diagnosis_content
+
+    if folder is not None:
+        raise ValueError("--out is not for diagnose: it writes no files")
+    name = options["game"]
+    params = parse_params(name, options.get("param", []))
+    found = diagnose(
+        GAMES[name](**params), n_policies=options["policies"], temperature=options.get("temperature"),
+        seed=options["seed"],
+    )  # fmt: skip
+    return {"game": name, "params": params, "seed": options["seed"]} | diagnosis_content(found), str(found)
+
+
+def run_learn(
+    check: Callable[[], None], options: dict[str, Any], folder: Path | None, force: bool
+) -> tuple[dict[str, Any], str]:
     """``fastmfg learn``: the machine's and the reader's summary."""
     from fastmfg.reporting.experiment import Experiment, run_experiment
     from fastmfg.reporting.plots import draw_elimination, draw_models
+    from fastmfg.reporting.resume import is_finished, read_run, resume_experiment
     from fastmfg.reporting.text import Progress, learn_summary
+    from fastmfg.reporting.zoo_experiment import zoo_experiment
 
     assert folder is not None
-    experiment = Experiment(**options)
+    resumed = options.pop("resume", None) is not None
+    if resumed and is_finished(folder, content := read_run(folder)):
+        return content, learn_summary(content, folder)
+
+    def tell(text: str) -> None:
+        print(f"fastmfg learn: {text}", file=sys.stderr)
+
     with Progress("learn", None, " trajectories") as progress:
-        outcome, content = run_experiment(experiment, folder, force, progress.drawn)
+
+        def drawn(trajectories: int, survivors: int) -> None:
+            check()
+            progress.drawn(trajectories, survivors)
+
+        if resumed:
+            experiment, outcome, content = resume_experiment(folder, drawn, tell)
+        else:
+            experiment = zoo_experiment(**options) if "game" in options else Experiment(**options)
+            outcome, content = run_experiment(experiment, folder, force, drawn, tell)
     draw_elimination(experiment, outcome, folder / "elimination.png")
     with Progress("models.png", None, " blocks of distances") as progress:
         draw_models(outcome, folder / "models.png", progress.tick)
-    return content, learn_summary(experiment, outcome, folder)
+    return content, learn_summary(content, folder)
+
+
+def run_sweep_command(
+    check: Callable[[], None], options: dict[str, Any], folder: Path | None, force: bool
+) -> tuple[dict[str, Any], str]:
+    """``fastmfg sweep``: the machine's and the reader's summary."""
+    from fastmfg.cluster import connect
+    from fastmfg.reporting.sweep import read_sweep
+    from fastmfg.reporting.sweep_run import Shard, run_sweep
+    from fastmfg.reporting.sweep_table import sweep_summary
+    from fastmfg.reporting.text import Progress
+
+    scheduler, shard = options.get("scheduler_file"), Shard.of(options.get("shard", "0/1"))
+    if scheduler is not None and ("workers" in options or "shard" in options):
+        raise ValueError("--scheduler-file goes neither with --workers nor with --shard: Dask shares the work out")
+    sweep = read_sweep(options["file"])
+    folder = Path("runs") / f"sweep-{sweep.name}" if folder is None else folder
+    with ExitStack() as stack:
+        client = None if scheduler is None else stack.enter_context(connect(scheduler))
+        progress = stack.enter_context(Progress("sweep", len(shard.tasks(sweep)), " tasks"))
+
+        def advance(n: int, note: str) -> None:
+            check()
+            progress.advance(n, note)
+
+        content = run_sweep(
+            sweep, folder, executor=client, workers=options.get("workers"), shard=shard, force=force, advance=advance,
+            tell=lambda text: print(f"fastmfg sweep: {text}", file=sys.stderr),
+        )  # fmt: skip
+    if content["failed"]:
+        first, kept = content["failed"][0], f"the others are in {folder}"
+        raise ValueError(f"{len(content['failed'])} tasks failed; first task {first['task']}: {first['error']}; {kept}")
+    return content | {"out": str(folder)}, sweep_summary(content, folder)
 
 
 def run_figure2_command(options: dict[str, Any], folder: Path | None, force: bool) -> tuple[dict[str, Any], str]:

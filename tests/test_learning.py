@@ -166,7 +166,7 @@ def crowd_and_outlier():
 @pytest.mark.parametrize("rule", [{}, AUTHORS], ids=str)
 @pytest.mark.parametrize("true", [2, 6])
 def test_a_crowd(true, rule):
-    out, _ = learn(crowd_and_outlier(), true, radius=1e-3, **rule)
+    out, _ = learn(crowd_and_outlier(), true, radius=1e-3, strategy="heuristic", **rule)
     first = out.rounds[0]
     assert (first.branch, first.reference_model, first.neighbours) == ("crowd", 0, 6)
     assert out.stopped == "bound"
@@ -177,18 +177,24 @@ def test_a_crowd(true, rule):
 def test_models_too_near_to_tell_apart_end_the_run(rule):
     """The tolerance lets ModelElim return at once under every equilibrium: each is tried once, then it is over."""
     models = near_class(0)
-    out = mfg.learn(models, NoOracle(), epsilon=1e-3, delta=0.1, tolerance=5.0, **rule)
+    settings = {"epsilon": 1e-3, "delta": 0.1, "tolerance": 5.0} | rule
+    out = mfg.learn(models, NoOracle(), strategy="heuristic", **settings)
     assert_sound(models, out, 1e-3)
     assert (out.stopped, out.certified, out.trajectories) == ("nothing left to try", False, 0)
     assert sorted(r.reference_model for r in out.rounds) == list(range(len(models)))
     assert all(r.converged and r.elimination_rounds == 0 for r in out.rounds)
+    searched = mfg.learn(models, NoOracle(), **settings)  # no candidate of any stage tells two models apart
+    assert_sound(models, searched, 1e-3)
+    assert (searched.stopped, searched.rounds, searched.trajectories) == ("nothing left to try", (), 0)
+    assert searched.policies > 100
+    assert searched.ne_gap_bound <= out.ne_gap_bound
 
 
-@pytest.mark.parametrize("seed", [0, 9])
-def test_a_reference_that_has_converged_is_not_taken_again(seed):
+@pytest.mark.parametrize(("strategy", "seed"), [("heuristic", 0), ("heuristic", 9), ("certified", 9)])
+def test_a_reference_that_has_converged_is_not_taken_again(strategy, seed):
     """Distances do not depend on data: no pair of survivors will ever be farther apart under it."""
     models = linear(seed, M=8, H=3, scale=0.6)
-    out, _ = learn(models, seed % 8, seed, epsilon=1e-3, delta=0.1, tolerance=2.4)
+    out, _ = learn(models, seed % 8, seed, epsilon=1e-3, delta=0.1, tolerance=2.4, strategy=strategy)
     assert len(out.rounds) > 1
     done = [r.reference_model for r in out.rounds if r.converged]
     assert len(set(done)) == len(done)
@@ -197,7 +203,7 @@ def test_a_reference_that_has_converged_is_not_taken_again(seed):
 def test_a_wide_radius_is_a_crowd_a_small_one_scatters():
     models = near_class(0)
     for radius, branch, size in ((5.0, "crowd", len(models)), (0.0, "scatter", 1)):
-        first = learn(models, radius=radius)[0].rounds[0]
+        first = learn(models, radius=radius, strategy="heuristic")[0].rounds[0]
         assert (first.branch, first.neighbours) == (branch, size)
         assert sum(first.decided.values()) == len(models) * (len(models) - 1) // 2
 

@@ -6,7 +6,11 @@ import inspect
 import pkgutil
 
 import naive
+import naive_bridge
+import naive_certificates
 import naive_diagnostics
+import naive_multi_type
+import naive_population
 import naive_zoo_coupled
 import naive_zoo_mfglib
 import naive_zoo_openspiel
@@ -16,6 +20,12 @@ from fastmfg.kernels.jit import Filler, Kernel
 
 TWINS = {
     "backup.back_up": naive.back_up,
+    "cover.cover_centres": naive_bridge.cover_centres,
+    "cover.weighted_rows": naive_bridge.weighted_rows,
+    "crowd.act": naive_population.act,
+    "crowd.gather_rows": naive_population.gather_rows,
+    "crowd.move": naive_population.move,
+    "crowd.prepare_at": naive_population.prepare_at,
     "density.occupy": naive.occupy,
     "density.push": naive.push,
     "density.tabulate": naive.tabulate,
@@ -28,12 +38,17 @@ TWINS = {
     "likelihood.log_likelihoods": naive.log_likelihoods,
     "linear.fill": naive.linear_fill,
     "linear.prepare": naive.linear_prepare,
+    "pmbed.block_exceeding": naive_certificates.exceeding,
+    "pmbed.element_gaps": naive_certificates.element_gaps,
+    "pmbed.longest_list": naive_certificates.longest_list,
     "prepare.prepare_steps": naive_diagnostics.prepare_steps,
     "reward.crowd_aversion": naive.crowd_aversion,
     "reward.crowd_base": naive.crowd_base,
     "reward.reward_step": naive.reward_step,
     "reward.rewards": naive.rewards,
     "softmax.mirror_step": naive.mirror_step,
+    "survey.follow": naive.push,
+    "survey.survey": naive.back_up,
     "table.fill": naive.table_fill,
     "table.fill_from_aux": naive.table_fill_from_aux,
     "table.prepare": naive.table_prepare,
@@ -49,6 +64,13 @@ TWINS = {
     "zoo.epidemic.prepare": naive_zoo_coupled.epidemic_prepare,
     "zoo.epidemic.reward": naive_zoo_coupled.epidemic_reward,
     "zoo.evacuation.reward": naive_zoo_mfglib.evacuation_reward,
+    "zoo.hard.fill": naive_certificates.hard_fill,
+    "zoo.hard.fill_clusters": naive_certificates.clusters_fill,
+    "zoo.hard.prepare_clusters": naive_certificates.clusters_prepare,
+    "zoo.hard.prepare_hidden": naive_certificates.hidden_prepare,
+    "zoo.hard.prepare_sectors": naive_certificates.sectors_prepare,
+    "zoo.hard.prepare_switch": naive_certificates.switch_prepare,
+    "zoo.hard.reward": naive_certificates.hard_reward,
     "zoo.infection.fill": naive_zoo_mfglib.infection_fill,
     "zoo.infection.prepare": naive_zoo_mfglib.infection_prepare,
     "zoo.infection.reward": naive_zoo_mfglib.infection_reward,
@@ -58,6 +80,9 @@ TWINS = {
     "zoo.mf_garnet.reward": naive_zoo_coupled.mf_garnet_reward,
     "zoo.motion.reward": naive_zoo_mfglib.motion_reward,
     "zoo.normal_form.polynomial_payoff": naive_zoo_openspiel.polynomial_payoff,
+    "zoo.predation.fill": naive_multi_type.predation_fill,
+    "zoo.predation.prepare": naive_multi_type.predation_prepare,
+    "zoo.predation.reward": naive_multi_type.predation_reward,
     "zoo.quadratic.fill": naive_zoo_mfglib.quadratic_fill,
     "zoo.quadratic.prepare": naive_zoo_mfglib.quadratic_prepare,
     "zoo.quadratic.reward": naive_zoo_mfglib.quadratic_reward,

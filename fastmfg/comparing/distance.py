@@ -10,28 +10,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmfg.comparing.conditional import ConditionalClass, condition_class
-from fastmfg.executors import blocks, items_a_task, map_tasks
+from fastmfg.comparing.conditional import ConditionalClass, condition_class, condition_members
+from fastmfg.executors import Tick, blocks, items_a_task, map_tasks
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.family import Family
-from fastmfg.games.model_class import ModelClass
+from fastmfg.games.model_class import ModelClass, require_class
+from fastmfg.games.spread import spread
 from fastmfg.kernels import distance as distance_kernels
 from fastmfg.planning.condition import occupancies
 from fastmfg.planning.evaluate import back_up
 
 Wanted = NDArray[np.bool_]
-Tick = Callable[[int, int], None]
-"""``tick(done, total)``, called as blocks of pairs are finished."""
+
+SQUARES_A_SIDE, MOST_BLOCKS = 16, 64
+"""For other processes pairs are cut into about so many squares a side, of so many blocks a side at most.
+
+Whoever compares a square conditions the models on its two sides anew: the larger it is, the less that counts.
+"""
+
+
+def block_side(family: Family) -> int:
+    """Models on a side of a block of pairs."""
+    return math.isqrt(items_a_task(family.row_entries, distance_kernels.PAIR_BLOCK**2))
 
 
 def pair_blocks(family: Family, n: int) -> Iterator[tuple[Integers, Integers]]:
     """Blocks (rows, columns) that cover the pairs i >= j of n models; the cut depends on sizes alone."""
-    pairs = items_a_task(family.row_entries, distance_kernels.PAIR_BLOCK**2)
-    edges = [np.arange(block.start, block.stop) for block in blocks(n, math.isqrt(pairs))]
+    edges = [np.arange(block.start, block.stop) for block in blocks(n, block_side(family))]
     for a in range(len(edges)):
         for b in range(a + 1):
             yield edges[a], edges[b]
@@ -84,14 +95,62 @@ def directed_distances(conditional: ConditionalClass, wanted: Wanted | None = No
     return result
 
 
-def distance_matrix(models: ModelClass, policy: ArrayLike, directed: bool = False, tick: Tick | None = None) -> Floats:
+def distance_matrix(
+    models: ModelClass, policy: ArrayLike, directed: bool = False, tick: Tick | None = None, executor: Any = None
+) -> Floats:
     """Exact distances ``[M, M]`` of all models of a class under one reference policy [H, S, A].
 
     Directed: ``[j, k] = max_dev d_dev(M_j, M_k | policy)``, trajectories from M_j. Otherwise the symmetric d, the
     larger of the two directions. Values lie in [0, 2H]; the diagonal is 0. `tick(done, total)` reports progress.
+    `executor`: where the work is done (`fastmfg.remote`), in this process's threads by default.
     """
-    distances = directed_distances(condition_class(models, policy), tick=tick)
+    if executor is None:
+        distances = directed_distances(condition_class(models, policy), tick=tick)
+    else:
+        distances = _distances_elsewhere(models, policy, executor, tick)
     return distances if directed else np.maximum(distances, distances.T)
+
+
+def _distances_elsewhere(models: ModelClass, policy: ArrayLike, executor: Any, tick: Tick | None) -> Floats:
+    family = require_class("models", models)._family
+    pi = family.policy("policy", policy)
+    squares = pair_squares(family, len(models))
+    distances = np.empty((len(models), len(models)))
+    found = spread(partial(_square_distances, policy=pi), family, squares, executor, tick)
+    for (rows, cols), (down, across) in zip(squares, found, strict=True):
+        distances[rows.start : rows.stop, cols.start : cols.stop] = down
+        distances[cols.start : cols.stop, rows.start : rows.stop] = across
+    return distances
+
+
+def _square_distances(family: Family, square: tuple[range, range], policy: Floats) -> tuple[Floats, Floats]:
+    """Directed distances of a square: from the rows' models [R, C], from the columns' [C, R]."""
+    conditional, wanted, c = condition_square(family, policy, *square)
+    distances = directed_distances(conditional, wanted)
+    return distances[c:, : len(square[1])], distances[: len(square[1]), c:]
+
+
+def pair_squares(family: Family, n: int) -> list[tuple[range, range]]:
+    """Squares (rows, columns) that cover the pairs i >= j of n models, made of whole blocks of `pair_blocks`."""
+    side = block_side(family)
+    edges = blocks(n, side * max(1, min(MOST_BLOCKS, n // (side * SQUARES_A_SIDE))))
+    return [(edges[a], edges[b]) for a in range(len(edges)) for b in range(a + 1)]
+
+
+def condition_square(
+    family: Family, policy: Floats, rows: range, cols: range
+) -> tuple[ConditionalClass, Wanted, int]:  # fmt: skip
+    """The models of a square, those of the columns first; its pairs i > j; the position of its first row.
+
+    Blocks start where they do among all models, so that numbers are the same to the last bit.
+    """
+    if rows == cols:
+        conditional = condition_members(family, policy, np.arange(rows.start, rows.stop))
+        return conditional, below_diagonal(len(rows)), 0
+    conditional = condition_members(family, policy, np.concatenate([cols, rows]).astype(np.int64))
+    wanted = np.zeros((conditional.members.size, conditional.members.size), dtype=np.bool_)
+    wanted[len(cols) :, : len(cols)] = True
+    return conditional, wanted, len(cols)
 
 
 def bound_low(conditional: ConditionalClass, radius: float, wanted: Wanted) -> tuple[Floats, Wanted]:

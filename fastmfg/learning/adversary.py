@@ -22,6 +22,7 @@ from fastmfg.comparing.neighbourhood import find_neighbourhoods
 from fastmfg.executors import blocks, map_tasks
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.kernels import information as information_kernels
+from fastmfg.learning.recall import recalled
 from fastmfg.planning.evaluate import deterministic
 
 STATES_A_TASK = 16
@@ -145,7 +146,11 @@ class Information(First):
         self.uses += 1
         if moved or self.uses > USES:
             chosen = alive[rivals]
-            actions = information_actions(self.conditional.restrict(chosen), weights[chosen])
+            restricted = self.conditional.restrict(chosen)
+            actions = recalled(
+                (restricted.policy, restricted.members, weights[chosen]),
+                lambda: information_actions(restricted, weights[chosen]),
+            )
             self.uses = 1
             self.weights, self.last = weights, deterministic(actions, self.conditional.family.n_actions)
         return self.last

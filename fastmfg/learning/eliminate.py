@@ -7,6 +7,8 @@ step h of each; a model survives within ``log(H T n (k+1) / delta)`` of the best
 dropped as soon as ``max_N l(N) - l(M) > log(n / delta)``. For each M, ``exp(l(M) - l(M*))`` is a nonnegative
 supermartingale under M*, however policies are chosen from past data, so by Ville's inequality and a union bound the
 true model is ever dropped with probability at most delta.
+
+With a `misspecification` the same holds where no model is exactly true (`fastmfg.learning.robust`).
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.comparing.conditional import ConditionalClass, condition_members
-from fastmfg.games.checks import Floats, Integers, choice, frozen, policy_array, real, whole
+from fastmfg.games.checks import Floats, Integers, choice, float_array, frozen, policy_array, real, whole
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.learning.adversary import ADVERSARIES, Adversary
 from fastmfg.learning.likelihood import Transitions, all_transitions, log_likelihoods, transitions_at
 from fastmfg.learning.oracle import Oracle, checked_sample, require_oracle
+from fastmfg.learning.robust import robust_evidence
 from fastmfg.planning.solve import solve_models
 
 EVIDENCE = ("anytime", "paper")
@@ -40,6 +43,7 @@ class Elimination:
     rounds: int
     converged: bool  # no two survivors are farther apart than the tolerance, under any deviation
     eliminated_at: Integers  # [M]   trajectories of this call after which a model was dropped; -1: it was not
+    allowance: Floats  # [M]   what misspecification allows a model to fall behind, above the threshold; else 0
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Settings:
     adversary: str
     evidence: str
     n_models: int
+    misspecification: float = 0.0
 
     def threshold(self, horizon: int, earlier_calls: int) -> float:
         """The largest log-likelihood ratio to the best model that a survivor may have."""
@@ -63,12 +68,24 @@ class Settings:
 Stop = Callable[[Integers], bool]
 """``stop(survivors)``: whether a caller needs no more samples; survivors are indices of the class."""
 
+Watch = Callable[[ConditionalClass, Integers, Transitions], Any]
+"""``watch(conditional, positions, data)``: told of all that is weighed, and for which models of a conditional class."""
+
+
+def _unwatched(conditional: ConditionalClass, positions: Integers, data: Transitions) -> None:
+    """Nobody looks."""
+
 
 class _Run:
     """The state of one call: who is alive, the log-likelihoods, what was drawn."""
 
-    def __init__(self, conditional: ConditionalClass, oracle: Oracle, log_likelihood: Floats, threshold: float) -> None:
+    def __init__(
+        self, conditional: ConditionalClass, oracle: Oracle, log_likelihood: Floats, threshold: float,
+        misspecification: float = 0.0, allowance: Floats | None = None, watch: Watch = _unwatched,
+    ) -> None:  # fmt: skip
         self.conditional, self.oracle, self.threshold = conditional, oracle, threshold
+        self.misspecification, self.watch = misspecification, watch
+        self.allowance = np.zeros(log_likelihood.size) if allowance is None else allowance.copy()  # [M]
         self.members = conditional.members
         self.alive = np.arange(self.members.size)  # positions in the conditional class
         self.log_likelihood = np.full(log_likelihood.size, -np.inf)  # [M]
@@ -90,12 +107,18 @@ class _Run:
 
     def weigh(self, data: Transitions) -> None:
         """Add the data to the survivors' log-likelihoods and drop those that fell behind."""
-        self.log_likelihood[self.survivors] += log_likelihoods(self.conditional, self.alive, data)
+        self.watch(self.conditional, self.alive, data)
+        if self.misspecification > 0:
+            values, allowed = robust_evidence(self.conditional, self.alive, data, self.misspecification)
+            self.log_likelihood[self.survivors] += values
+            self.allowance[self.survivors] += allowed
+        else:
+            self.log_likelihood[self.survivors] += log_likelihoods(self.conditional, self.alive, data)
         self._drop()
 
     def _drop(self) -> None:
         values = self.log_likelihood[self.survivors]
-        kept = values >= values.max() - self.threshold
+        kept = values >= values.max() - self.threshold - self.allowance[self.survivors]
         self.eliminated_at[self.survivors[~kept]] = self.trajectories
         self.log_likelihood[self.survivors[~kept]] = -np.inf
         self.alive = self.alive[kept]
@@ -126,17 +149,20 @@ def run_elimination(
     settings: Settings,
     log_likelihood: Floats,
     *,
+    allowance: Floats | None = None,
     earlier_calls: int = 0,
     budget: float = math.inf,
     stop: Stop = lambda survivors: False,
     on_draw: Callable[[int, int], Any] = lambda trajectories, survivors: None,
+    watch: Watch = _unwatched,
 ) -> Elimination:
     """Alg. 2 on checked input; ends early when `stop` says so or the budget of trajectories is spent.
 
     ``on_draw(trajectories of this call, survivors left)`` is called after every round.
     """
     H = conditional.family.horizon
-    run = _Run(conditional, oracle, log_likelihood, settings.threshold(H, earlier_calls))
+    threshold = settings.threshold(H, earlier_calls)
+    run = _Run(conditional, oracle, log_likelihood, threshold, settings.misspecification, allowance, watch)
     rounds = 0
 
     def enough(survivors: Integers) -> bool:
@@ -163,6 +189,7 @@ def run_elimination(
         rounds,
         adversary.converged(run.alive),
         frozen(run.eliminated_at),
+        frozen(run.allowance),
     )
 
 
@@ -179,6 +206,8 @@ def eliminate(
     candidates: Any = None,
     log_likelihood: ArrayLike | None = None,
     earlier_calls: int = 0,
+    misspecification: float = 0.0,
+    allowance: ArrayLike | None = None,
 ) -> Elimination:
     """ModelElim (Alg. 2): sample under a reference policy and drop the models that the data speak against.
 
@@ -205,6 +234,11 @@ def eliminate(
         What an earlier call left in `Elimination.log_likelihood`; zeros by default. -inf: out.
     earlier_calls : int
         k in the threshold of evidence "paper".
+    misspecification : float in [0, 1)
+        eta: no model need be true, but the rows of one are within eta (L1) of the true ones. That model then takes the
+        place of the true one in all that is promised (`fastmfg.learning.robust`).
+    allowance : [M], optional
+        What an earlier call left in `Elimination.allowance`; zeros by default.
 
     Raises
     ------
@@ -229,11 +263,13 @@ def eliminate(
         choice("adversary", adversary, tuple(ADVERSARIES)),
         choice("evidence", evidence, EVIDENCE),
         n,
+        real("misspecification", misspecification, 0.0, 1.0, include_low=True),
     )
     members = (
         np.arange(n, dtype=np.int64) if candidates is None else np.sort(member_indices("candidates", candidates, n))
     )
     evidence_so_far = np.zeros(n) if log_likelihood is None else _log_likelihood(log_likelihood, n, members)
+    allowed = None if allowance is None else float_array("allowance", allowance, (n,))
     conditional = condition_members(models._family, pi, members)
 
     def equilibria(chosen: Integers) -> Floats:
@@ -245,6 +281,7 @@ def eliminate(
         oracle,
         settings,
         evidence_so_far,
+        allowance=allowed,
         earlier_calls=whole("earlier_calls", earlier_calls, 0),
     )
 

@@ -1,181 +1,43 @@
 """The learning loop: choose a reference policy, eliminate, until some policy is surely an equilibrium.
 
-The heuristic strategy (Huang, He, Krause 2024, Alg. 7). Round: if some survivor's equilibrium scatters the survivors
-(no neighbourhood holds more than half of them), eliminate with it; else eliminate with the equilibrium of the model
-that is most crowded around itself.
+Strategies choose the reference policy: `certified` (the default; polynomial, every round checked), `heuristic` (Huang,
+He, Krause 2024, Alg. 7), `exact` (their Algs. 1 and 3, over an explicit cover of the policy space).
 
 The stopping rule: the true model survives with probability 1 - delta, hence the largest NE gap of a policy over the
-survivors bounds its gap in the true model, for every policy at once. `learn` stops as soon as some equilibrium's bound
-is at most epsilon, and returns the policy of the smallest bound. Equilibria are solved on demand.
+survivors bounds its gap in the true model, for every policy at once. `learn` stops as soon as some policy's bound is at
+most epsilon, and returns the policy of the smallest bound. Equilibria are solved on demand.
 """
 
 from __future__ import annotations
 
-import math
+import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from fastmfg.comparing.conditional import ConditionalClass, condition_members, conditional_gaps
-from fastmfg.comparing.neighbourhood import Neighbourhoods, find_neighbourhoods
-from fastmfg.games.checks import Floats, Integers, choice, frozen, policy_array, real, whole
-from fastmfg.games.game import Game
+from fastmfg.comparing.bridge import PolicyCover
+from fastmfg.games.checks import Integers, frozen, policy_array, whole
 from fastmfg.games.model_class import ModelClass, require_class
+from fastmfg.learning import certified, exact, heuristic
 from fastmfg.learning.adversary import ADVERSARIES
-from fastmfg.learning.eliminate import EVIDENCE, Elimination, Settings, run_elimination
+from fastmfg.learning.checkpoint import Checkpoint, recorded
+from fastmfg.learning.eliminate import Elimination, run_elimination
+from fastmfg.learning.mixtures import try_mixture
 from fastmfg.learning.oracle import Oracle, require_oracle
-from fastmfg.planning.solve import Solution, solve
+from fastmfg.learning.state import STRATEGIES, Choice, Constants, Learned, Plan, Round, State
+from fastmfg.planning.solve import Solution
 
-STRATEGIES = ("heuristic",)
-"""What `learn` can follow."""
+__all__ = ["STRATEGIES", "Learned", "Plan", "Round", "learn"]
 
-STREAM = (3,)
-"""First key of the random stream drawn here: one seed may serve a class, an oracle and a run."""
-
-
-@dataclass(frozen=True)
-class Round:
-    """One round of the loop."""
-
-    branch: str  # "scatter" or "crowd"
-    reference_model: int  # whose equilibrium the population played
-    neighbours: int  # the largest neighbourhood under it (scatter), or its model's own (crowd)
-    decided: dict[str, int]  # pairs decided by each stage of counting neighbours
-    survivors: int  # after the round
-    trajectories: int  # of this round
-    elimination_rounds: int
-    converged: bool  # no two survivors farther apart than the tolerance under the reference policy
-    ne_gap_bound: float  # smallest bound of a policy so far, over the survivors
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What `learn` found."""
-
-    policy: Floats  # [H, S, A]
-    ne_gap_bound: float  # largest NE gap of the policy over the survivors
-    certified: bool  # ne_gap_bound <= epsilon
-    survivors: Integers  # [k]   indices of the class
-    trajectories: int
-    rounds: tuple[Round, ...]
-    log_likelihood: Floats  # [M]   -inf for all but the survivors
-    eliminated_at: Integers  # [M]   trajectories after which a model was dropped; -1: it survived
-    reference_policy: Floats | None  # [H, S, A]   of the last round; None when nothing was sampled
-    stopped: str  # why: "bound", "one model left", "out of rounds", "out of trajectories", "nothing left to try"
-
-
-@dataclass
-class _Candidate:
-    """An equilibrium, and its NE gaps in the models alive when it was evaluated (NaN in others)."""
-
-    policy: Floats
-    gaps: Floats  # [M]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The arguments of `learn`, checked."""
-
-    epsilon: float
-    radius: float
-    budget: float
-    seed: int
-    identify: bool
-    elimination: Settings
-
-    @staticmethod
-    def of(
-        n_models: int, *, epsilon: float, delta: float, strategy: str, adversary: str, evidence: str,
-        tolerance: float | None, radius: float | None, max_rounds: int, max_trajectories: int | None, seed: int,
-        identify: bool = False,
-    ) -> Plan:  # fmt: skip
-        """Raises ValueError or TypeError, naming the argument and its value."""
-        eps = real("epsilon", epsilon, 0.0)
-        choice("strategy", strategy, STRATEGIES)
-        elimination = Settings(
-            tolerance=eps if tolerance is None else real("tolerance", tolerance, 0.0),
-            delta=real("delta", delta, 0.0, 1.0),
-            max_rounds=whole("max_rounds", max_rounds, 1),
-            adversary=choice("adversary", adversary, tuple(ADVERSARIES)),
-            evidence=choice("evidence", evidence, EVIDENCE),
-            n_models=n_models,
-        )
-        return Plan(
-            epsilon=eps,
-            radius=eps / 10 if radius is None else real("radius", radius, 0.0, include_low=True),
-            budget=math.inf if max_trajectories is None else whole("max_trajectories", max_trajectories, 0),
-            seed=whole("seed", seed, 0),
-            identify=identify,
-            elimination=elimination,
-        )
-
-
-class _State:
-    """A run in progress."""
-
-    def __init__(self, models: ModelClass, oracle: Oracle, plan: Plan, solutions: dict[int, Solution]) -> None:
-        n = len(models)
-        self.models, self.oracle, self.plan = models, oracle, plan
-        self.stream = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=STREAM))
-        self.alive = np.arange(n, dtype=np.int64)
-        self.log_likelihood = np.zeros(n)
-        self.eliminated_at = np.full(n, -1, dtype=np.int64)
-        self.trajectories = 0
-        self.rounds: list[Round] = []
-        self.solutions = solutions
-        self.candidates: dict[int, _Candidate] = {}
-        self.exhausted: set[int] = set()  # references that have converged: they tell no two survivors apart any more
-        self.reference: int | None = None
-        self.conditioned: tuple[tuple[int, int], ConditionalClass] | None = None
-
-    def equilibrium(self, member: int) -> Solution:
-        """The equilibrium of a member, solved at first demand; all others start from the first one's."""
-        if member not in self.solutions:
-            start = next(iter(self.solutions.values())).policy if self.solutions else None
-            game = Game._of(self.models._family, member)
-            self.solutions[member] = solve(game, tol=self.plan.epsilon / 2, initial_policy=start)
-        return self.solutions[member]
-
-    def equilibria(self, members: Integers) -> Floats:
-        return np.stack([self.equilibrium(int(m)).policy for m in members])
-
-    def conditional(self, member: int) -> ConditionalClass:
-        """The survivors conditioned on a member's equilibrium; the last one is kept.
-
-        Survivors only ever leave, so that their number says which they are.
-        """
-        key = (member, self.alive.size)
-        if self.conditioned is None or self.conditioned[0] != key:
-            policy = np.array(self.equilibrium(member).policy)
-            self.conditioned = key, condition_members(self.models._family, policy, self.alive)
-        return self.conditioned[1]
-
-    def candidate(self, member: int) -> _Candidate:
-        """A member's equilibrium with its gaps in all survivors."""
-        if member not in self.candidates:
-            gaps = np.full(len(self.models), np.nan)
-            gaps[self.alive] = conditional_gaps(self.conditional(member))
-            self.candidates[member] = _Candidate(self.equilibrium(member).policy, gaps)
-        return self.candidates[member]
-
-    def best(self) -> tuple[float, int]:
-        """The smallest bound over the survivors, and whose equilibrium has it; the first evaluated wins a tie."""
-        bounds = [(float(c.gaps[self.alive].max()), m) for m, c in self.candidates.items()]
-        return min(bounds, key=lambda pair: pair[0], default=(math.inf, -1))
-
-    def enough(self) -> bool:
-        """Whether some policy's bound is met, and that is all that is wanted."""
-        return not self.plan.identify and self.best()[0] <= self.plan.epsilon
-
-    def order(self) -> list[int]:
-        """Survivors in the order their equilibria are tried: likeliest first, or at random under the paper's rule."""
-        if self.plan.elimination.evidence == "paper":
-            return [int(m) for m in self.stream.permutation(self.alive)]
-        return [int(m) for m in self.alive[np.argsort(-self.log_likelihood[self.alive], kind="stable")]]
+CHOOSERS: dict[str, Callable[[State], Choice | None]] = {
+    "certified": certified.choose,
+    "heuristic": heuristic.choose,
+    "exact": exact.choose,
+}
+"""How each strategy chooses; None where a bound was met on the way, or nothing is left to try."""
 
 
 def learn(
@@ -184,11 +46,13 @@ def learn(
     *,
     epsilon: float,
     delta: float,
-    strategy: str = "heuristic",
-    adversary: str = "information",
+    strategy: str = "certified",
+    adversary: str | None = None,
     evidence: str = "anytime",
     tolerance: float | None = None,
     radius: float | None = None,
+    grid: int | PolicyCover | None = None,
+    lipschitz: Sequence[float] | None = None,
     max_rounds: int = 50,
     max_trajectories: int | None = None,
     seed: int = 0,
@@ -196,8 +60,9 @@ def learn(
     equilibria: Mapping[int, Solution] | None = None,
     on_round: Callable[[Round], Any] | None = None,
     on_draw: Callable[[int, int], Any] | None = None,
+    checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
 ) -> Learned:
-    """Learn an epsilon-NE of an unknown game from trajectories (Alg. 7 with the stopping rule above).
+    """Learn an epsilon-NE of an unknown game from trajectories.
 
     Parameters
     ----------
@@ -210,11 +75,18 @@ def learn(
     delta : float in (0, 1)
         Allowed probability that the true model is lost, and with it the bound (see `eliminate`).
     strategy : str
-        One of `STRATEGIES`.
+        One of `STRATEGIES`: how reference policies are chosen.
     adversary, evidence : str
-        See `eliminate`. The authors' rule is ``adversary="first", evidence="paper"``.
+        See `eliminate`; by default the adversary is "information", or "max" with the exact strategy. The authors' rule
+        is ``adversary="first", evidence="paper"``.
     tolerance, radius : float, optional
-        Tolerance of ModelElim (epsilon) and radius of neighbourhoods (epsilon / 10).
+        Tolerance of ModelElim (epsilon), and radius of neighbourhoods (twice the tolerance; heuristic: epsilon / 10).
+        Exact: epsilon / 8 and epsilon / 4, or what `lipschitz` gives.
+    grid : int or PolicyCover, optional
+        Of the exact strategy: N, policies of its cover are multiples of 1/N; or a cover of the cells that matter. Its
+        points are counted first, and too many are refused. By default theory's N, from `lipschitz`.
+    lipschitz : (L_T, L_r), optional
+        Of the exact strategy: Lipschitz constants of transitions and rewards (L1), for rewards in [0, 1/H].
     max_rounds : int
         T, rounds of a call of ModelElim; also the most calls of it.
     max_trajectories : int, optional
@@ -229,6 +101,9 @@ def learn(
         Called with each finished `Round`.
     on_draw : callable, optional
         ``on_draw(trajectories, survivors)`` after every round of an elimination, counts of the whole run so far.
+    checkpoint : path or Checkpoint, optional
+        A folder in which samples and equilibria are kept. Where it holds this run, up to an interruption or its end,
+        the run goes on from there (`fastmfg.learning.checkpoint`); finished rounds are told of again.
 
     Returns
     -------
@@ -240,35 +115,65 @@ def learn(
     ------
     RealizabilityError
         Every surviving model gives an observed transition probability 0.
+    CheckpointError
+        `checkpoint` holds another run, or nothing that can be read.
     """
     require_class("models", models)
     require_oracle(oracle)
     for name, function in (("on_round", on_round), ("on_draw", on_draw)):
         if function is not None and not callable(function):
             raise TypeError(f"{name} must be a function, got {type(function).__name__}")
+    constants = _constants(models, strategy, epsilon, delta, grid, lipschitz, tolerance, radius)
     plan = Plan.of(
         len(models), epsilon=epsilon, delta=delta, strategy=strategy, adversary=adversary, evidence=evidence,
         tolerance=tolerance, radius=radius, max_rounds=max_rounds, max_trajectories=max_trajectories, seed=seed,
-        identify=identify,
+        identify=identify, exact=constants,
     )  # fmt: skip
-    state = _State(models, oracle, plan, _checked_equilibria(equilibria, models))
+    known = _checked_equilibria(equilibria, models)
+    with recorded(checkpoint, models, asdict(plan), oracle, known) as tape:
+        return _run(State(models, tape.oracle, plan, tape.solutions), tape.finish_round, on_round, on_draw)
+
+
+def _run(
+    state: State, finish_round: Callable[[int], Any], on_round: Callable[[Round], Any] | None,
+    on_draw: Callable[[int, int], Any] | None,
+) -> Learned:  # fmt: skip
+    """The loop of rounds."""
+    choose = CHOOSERS[state.plan.strategy]
     while (reason := _finished(state)) is None:
         started = time.perf_counter()
-        order = state.order()
-        state.candidate(order[0])
-        if state.enough():
-            continue
-        chosen = _choose(state, order)
+        chosen = choose(state)
+        if chosen is None:
+            reason = _given_up(state, "nothing left to try")
+            break
         outcome = _eliminate(state, chosen, on_draw)
         state.rounds.append(
             Round(
-                chosen.branch, chosen.member, chosen.neighbours, chosen.hoods.decided, outcome.survivors.size,
-                outcome.trajectories, outcome.rounds, outcome.converged, state.best()[0], time.perf_counter() - started,
+                chosen.branch, state.candidates[chosen.candidate].member, chosen.neighbours, chosen.decided,
+                outcome.survivors.size, outcome.trajectories, outcome.rounds, outcome.converged, state.best()[0],
+                time.perf_counter() - started, state.candidates[chosen.candidate].source, chosen.certificate,
+                chosen.margin, chosen.policies,
             )
         )  # fmt: skip
+        finish_round(len(state.rounds))
         if on_round is not None:
             on_round(state.rounds[-1])
     return _result(state, reason)
+
+
+def _constants(
+    models: ModelClass, strategy: str, epsilon: float, delta: float, grid: int | PolicyCover | None,
+    lipschitz: Sequence[float] | None, tolerance: float | None, radius: float | None,
+) -> Constants | None:  # fmt: skip
+    """Constants of the exact strategy, whose cover is counted here; None for the others."""
+    if strategy != "exact":
+        for name, value in (("grid", grid), ("lipschitz", lipschitz)):
+            if value is not None:
+                raise ValueError(f"{name} is of strategy 'exact' alone, the strategy is {strategy!r}")
+        return None
+    return exact.constants(
+        models, epsilon=epsilon, delta=delta, grid=grid, lipschitz=lipschitz, tolerance=tolerance, radius=radius
+    )
 
 
 def _checked_equilibria(equilibria: Mapping[int, Solution] | None, models: ModelClass) -> dict[int, Solution]:
@@ -284,71 +189,47 @@ def _checked_equilibria(equilibria: Mapping[int, Solution] | None, models: Model
     return known
 
 
-def _finished(state: _State) -> str | None:
-    """Why the loop is over, or None; leaves at least one candidate behind when it is."""
+def _finished(state: State) -> str | None:
+    """Why the loop is over, or None; leaves at least one evaluated candidate behind when it is."""
     if state.alive.size == 1:
-        state.candidate(int(state.alive[0]))
+        state.gaps(state.equilibrium_candidate(int(state.alive[0])))
         return "bound" if state.best()[0] <= state.plan.epsilon else "one model left"
     if state.enough():
         return "bound"
-    reason = None
     if len(state.rounds) >= state.plan.elimination.max_rounds:
-        reason = "out of rounds"
-    elif state.plan.budget - state.trajectories < _least_draw(state):
-        reason = "out of trajectories"
-    elif all(int(m) in state.exhausted for m in state.alive):
-        reason = "nothing left to try"
-    if reason is not None:
-        likeliest = int(state.alive[np.argmax(state.log_likelihood[state.alive])])
-        state.candidate(likeliest)
-        reason = "bound" if state.enough() else reason
-    return reason
+        return _given_up(state, "out of rounds")
+    if state.plan.budget - state.trajectories < _least_draw(state):
+        return _given_up(state, "out of trajectories")
+    return None
 
 
-def _least_draw(state: _State) -> int:
+def _given_up(state: State, reason: str) -> str:
+    """The reason, unless the likeliest model's equilibrium, which is looked at now, meets the bound."""
+    likeliest = int(state.alive[np.argmax(state.log_likelihood[state.alive])])
+    state.gaps(state.equilibrium_candidate(likeliest))
+    return "bound" if state.enough() else reason
+
+
+def _least_draw(state: State) -> int:
     return 2 * state.models.horizon if state.plan.elimination.evidence == "paper" else 1
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """A reference policy: the equilibrium of `member`."""
-
-    branch: str
-    member: int
-    neighbours: int
-    hoods: Neighbourhoods
-    conditional: ConditionalClass
-
-
-def _choose(state: _State, order: list[int]) -> _Choice:
-    """Alg. 7: the first equilibrium that scatters the survivors, else that of the model most crowded around itself."""
-    crowded: _Choice | None = None
-    for member in order:
-        if member in state.exhausted:
-            continue
-        conditional = state.conditional(member)
-        hoods = find_neighbourhoods(conditional, state.plan.radius)
-        largest = int(hoods.counts.max())
-        if largest <= state.alive.size / 2:
-            return _Choice("scatter", member, largest, hoods, conditional)
-        own = int(hoods.counts[np.searchsorted(state.alive, member)])
-        if crowded is None or (own, -member) > (crowded.neighbours, -crowded.member):
-            crowded = _Choice("crowd", member, own, hoods, conditional)
-    assert crowded is not None  # the loop ends before every survivor is exhausted
-    return crowded
-
-
-def _eliminate(state: _State, chosen: _Choice, on_draw: Callable[[int, int], Any] | None) -> Elimination:
-    """One call of ModelElim with the reference model's equilibrium; ends early once the bound is met."""
-    reference, conditional = chosen.member, chosen.conditional
-    candidate = state.candidate(reference)
+def _eliminate(state: State, chosen: Choice, on_draw: Callable[[int, int], Any] | None) -> Elimination:
+    """One call of ModelElim with the reference policy; ends early once some candidate's bound is met."""
+    conditional = state.conditional(chosen.candidate)
+    state.gaps(chosen.candidate)
     adversary = ADVERSARIES[state.plan.elimination.adversary](
         conditional, state.plan.elimination.tolerance, state.equilibria
     )
+    known = [state.alive.size]  # survivors only ever leave: their number says which they are
 
     def stop(survivors: Integers) -> bool:
-        met = bool(candidate.gaps[survivors].max() <= state.plan.epsilon)
-        return survivors.size == 1 or (met and not state.plan.identify)
+        if survivors.size != known[-1]:
+            known.append(survivors.size)
+            state.alive = survivors.copy()
+            if not state.plan.identify and state.plan.elimination.evidence == "anytime":
+                try_mixture(state)  # the paper's rule of evidence is kept as its authors have it
+        return survivors.size == 1 or state.enough()
 
     before = state.trajectories
 
@@ -364,18 +245,18 @@ def _eliminate(state: _State, chosen: _Choice, on_draw: Callable[[int, int], Any
     dropped = outcome.eliminated_at >= 0
     state.eliminated_at[dropped] = state.trajectories + outcome.eliminated_at[dropped]
     if outcome.converged or outcome.rounds == 0:
-        state.exhausted.add(reference)
+        state.exhausted.add(chosen.candidate)
     state.alive, state.log_likelihood = outcome.survivors.copy(), outcome.log_likelihood.copy()
     state.trajectories += outcome.trajectories
-    state.reference = reference
+    state.reference = chosen.candidate
     return outcome
 
 
-def _result(state: _State, reason: str) -> Learned:
-    bound, member = state.best()
-    reference = None if state.reference is None else state.solutions[state.reference].policy
+def _result(state: State, reason: str) -> Learned:
+    bound, best = state.best()
+    reference = None if state.reference is None else frozen(state.candidates[state.reference].policy)
     return Learned(
-        policy=state.candidates[member].policy,
+        policy=frozen(state.candidates[best].policy),
         ne_gap_bound=bound,
         certified=bound <= state.plan.epsilon,
         survivors=frozen(state.alive),
@@ -385,4 +266,5 @@ def _result(state: _State, reason: str) -> Learned:
         eliminated_at=frozen(state.eliminated_at),
         reference_policy=reference,
         stopped=reason,
+        policies=sum(candidate.gaps is not None for candidate in state.candidates),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,19 @@ class Oracle(Protocol):
 
     def sample(self, deviation: Floats, reference: Floats, n: int) -> tuple[Any, Any]:
         """n trajectories under policies [H, S, A]: states int64 [n, H+1] and actions int64 [n, H]."""
+        ...
+
+
+@runtime_checkable
+class Restorable(Protocol):
+    """An oracle that can go on where it stood: with it a run that was interrupted ends as if it had not been."""
+
+    def state(self) -> Any:
+        """What decides the samples to come, as JSON can hold it."""
+        ...
+
+    def restore(self, state: Any) -> None:
+        """Go on from where `state` was taken."""
         ...
 
 
@@ -62,6 +75,15 @@ class MeanFieldOracle:
         status = walk_kernels.walk(family.fill, family.common, theta, aux, dev, uniforms, states, actions)
         family.refuse_status(status, "sampling")
         return states, actions
+
+    def state(self) -> dict[str, int]:
+        """What decides the trajectories to come: the seed, and how many have been drawn."""
+        return {"seed": self.seed, "trajectories": self.trajectories}
+
+    def restore(self, state: dict[str, int]) -> None:
+        """Go on from where `state` was taken."""
+        seed, trajectories = whole("seed", state["seed"], 0), whole("trajectories", state["trajectories"], 0)
+        self.seed, self.trajectories = seed, trajectories
 
     def _condition(self, reference: Floats) -> Floats:
         """`aux` of the conditional model, kept until another reference policy is asked for."""

@@ -4,6 +4,7 @@ from fastmfg.planning.by_type import nash_conv, ne_gaps_by_type, returns_by_type
 from fastmfg.planning.condition import ConditionalModel, condition
 from fastmfg.planning.diagnostics import Diagnostics, Lipschitz, Monotonicity, diagnose, estimate_lipschitz
 from fastmfg.planning.evaluate import BestResponse, best_response, evaluate, ne_gap, ne_gaps
+from fastmfg.planning.policy_aware import PolicyAwareModel, PolicyAwareSolution, solve_policy_aware
 from fastmfg.planning.solve import METHODS, Solution, solve, solve_models
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "Diagnostics",
     "Lipschitz",
     "Monotonicity",
+    "PolicyAwareModel",
+    "PolicyAwareSolution",
     "Solution",
     "best_response",
     "condition",
@@ -26,4 +29,5 @@ __all__ = [
     "returns_by_type",
     "solve",
     "solve_models",
+    "solve_policy_aware",
 ]

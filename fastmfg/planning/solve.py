@@ -1,7 +1,8 @@
 """Equilibrium solvers: one loop, and methods that propose the next policy from the evaluation of the last one.
 
 The methods stand in `mixing` (best-response mixing, the paper's oracle; fictitious play; smoothed policy iteration),
-`mirror` (mirror descent, prior descent), `anderson` (Anderson acceleration on the normal map) and `auto`.
+`mirror` (mirror descent, prior descent), `anderson` (Anderson acceleration on the normal map), `occupation` (a residual
+over occupation measures, for small games) and `auto`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from fastmfg.planning.auto import Auto
 from fastmfg.planning.evaluation import ROUNDING, Evaluation, Method, Point, evaluation_of
 from fastmfg.planning.mirror import PriorDescent, mirror_descent
 from fastmfg.planning.mixing import BestResponseMixing, FictitiousPlay, SmoothedPolicyIteration
+from fastmfg.planning.occupation import OccupationMeasure
 from fastmfg.planning.passes import can_pass
 
 
@@ -52,6 +54,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "prior-descent": PriorDescent,
     "policy-iteration": SmoothedPolicyIteration,
     "anderson": Anderson,
+    "occupation-measure": OccupationMeasure,
 }
 """Solvers by name; the arguments of each are the options it takes."""
 
@@ -91,7 +94,8 @@ def solve(
     **options
         Of the method: ``step`` (the weight in (0, 1] of best-response mixing, there also "harmonic", fictitious play
         and policy iteration; mirror descent's fixed step; Anderson's in units of one over the spread of Q),
-        ``temperature`` and ``inner_iterations`` (prior descent), ``memory`` (Anderson).
+        ``temperature`` and ``inner_iterations`` (prior descent), ``memory`` (Anderson). "occupation-measure" takes
+        none, and refuses large games with a ValueError.
 
     Returns
     -------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,64 +17,78 @@ from fastmfg import __version__
 from fastmfg.executors import thread_count
 from fastmfg.games.checks import whole
 from fastmfg.games.linear import LinearClass, linear_class
+from fastmfg.games.model_class import ModelClass
+from fastmfg.learning.checkpoint import Checkpoint, warn
+from fastmfg.learning.journal import Tell
 from fastmfg.learning.learn import Learned, Plan, Round, learn
 from fastmfg.learning.oracle import MeanFieldOracle
+from fastmfg.memory import require_memory
 from fastmfg.planning.evaluate import ne_gap
-from fastmfg.reporting.folder import RESULT, open_folder, write_arrays, write_json
+from fastmfg.reporting.folder import RESULT, claimed_folder, write_arrays, write_json
 
 STREAM = (4,)
 """First key of the random stream that hides the true model."""
 
+POLICIES_AT_ONCE = 20
+"""Arrays [H, S, A] that a solver and the policies looked at take, about."""
+
+OnDraw = Callable[[int, int], Any]
+
 
 @dataclass(frozen=True)
-class Experiment:
-    """Settings of one run; the defaults are the paper's sizes and tolerances with this package's learner."""
+class BaseExperiment(ABC):
+    """Settings of one run of the learner, whatever the class."""
 
-    models: int = 200
-    states: int = 100
-    actions: int = 50
-    horizon: int = 3
-    d_phi: int = 5
-    d_psi: int = 5
-    scale: float = 0.1
     seed: int = 0
     true_model: int | None = None  # drawn from the seed when None
     epsilon: float = 1e-3
     delta: float = 1e-3
     tolerance: float | None = None
     radius: float | None = None
-    strategy: str = "heuristic"
+    strategy: str = "certified"
     adversary: str = "information"
     evidence: str = "anytime"
     max_rounds: int = 50
     max_trajectories: int | None = None
 
-    def model_class(self) -> LinearClass:
-        return linear_class(
-            self.models, self.states, self.actions, self.horizon, self.d_phi, self.d_psi, self.scale, self.seed
-        )
+    @property
+    @abstractmethod
+    def n_models(self) -> int:
+        """Models of the class."""
+
+    @abstractmethod
+    def model_class(self) -> ModelClass:
+        """The class."""
+
+    def class_content(self, models: ModelClass) -> dict[str, Any]:
+        """What the class is like, for machines."""
+        return {
+            "models": len(models), "states": models.n_states, "actions": models.n_actions, "horizon": models.horizon
+        }  # fmt: skip
+
+    def outcome_content(self, outcome: Outcome) -> dict[str, Any]:
+        """What came out, for machines."""
+        return summary(outcome)
 
     def hidden_model(self) -> int:
         """Index of the true model."""
         if self.true_model is None:
             stream = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=STREAM))
-            return int(stream.integers(self.models))
+            return int(stream.integers(self.n_models))
         index = whole("true_model", self.true_model, 0)
-        if index >= self.models:
-            raise IndexError(f"true_model must be less than the number of models {self.models}, got {index}")
+        if index >= self.n_models:
+            raise IndexError(f"true_model must be less than the number of models {self.n_models}, got {index}")
         return index
 
     def check(self) -> None:
         """Raise what `learn` would, before anything is made or written."""
-        for name in ("models", "states", "actions", "horizon", "d_phi", "d_psi"):
-            whole(name, getattr(self, name), 1)
         given = asdict(self)
         names = ("epsilon", "delta", "strategy", "adversary", "evidence", "tolerance", "radius", "max_rounds",
                  "max_trajectories", "seed")  # fmt: skip
-        Plan.of(self.models, **{name: given[name] for name in names})
+        Plan.of(self.n_models, **{name: given[name] for name in names})
         self.hidden_model()
 
-    def learn(self, models: LinearClass, oracle_seed: int | None = None, **options: Any) -> Learned:
+    def learn(self, models: ModelClass, oracle_seed: int | None = None, **options: Any) -> Learned:
         """Run the learner against an oracle of the hidden model; the oracle has the experiment's seed by default."""
         seed = self.seed if oracle_seed is None else oracle_seed
         oracle = MeanFieldOracle(models[self.hidden_model()], seed=seed)
@@ -95,10 +110,51 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Experiment(BaseExperiment):
+    """A run with a random linear class; by default with the paper's sizes and tolerances."""
+
+    models: int = 200
+    states: int = 100
+    actions: int = 50
+    horizon: int = 3
+    d_phi: int = 5
+    d_psi: int = 5
+    scale: float = 0.1
+
+    @property
+    def n_models(self) -> int:
+        return self.models
+
+    def check(self) -> None:
+        for name in ("models", "states", "actions", "horizon", "d_phi", "d_psi"):
+            whole(name, getattr(self, name), 1)
+        super().check()
+
+    def model_class(self) -> LinearClass:
+        S, A, H = self.states, self.actions, self.horizon
+        features = 2 * H * S * self.d_phi * (A + self.d_psi)
+        require_class_memory(
+            self.models, S, A, H, theta=H * S * self.d_psi, aux=S * self.d_phi, shared=features
+        )  # fmt: skip
+        return linear_class(self.models, S, A, H, self.d_phi, self.d_psi, self.scale, self.seed)
+
+
+def require_class_memory(n: int, S: int, A: int, H: int, *, theta: int, aux: int, shared: int = 0) -> None:
+    """Raise MemoryError when learning from n such models takes more than is free.
+
+    Counted are parameters and conditional models (both twice, while they are put together), three matrices of all
+    pairs of models, and `POLICIES_AT_ONCE` policies.
+    """
+    numbers = n * (2 * theta + 2 * H * (S + aux)) + 3 * n * n + POLICIES_AT_ONCE * H * S * A + shared
+    what = f"learning from {n} models with {S} states, {A} actions and {H} steps"
+    require_memory(what, 8 * numbers, "take fewer models or a smaller game")
+
+
+@dataclass(frozen=True)
 class Outcome:
     """A finished run with what only its author knows: the true model."""
 
-    models: LinearClass
+    models: ModelClass
     true_model: int
     learned: Learned
     true_ne_gap: float
@@ -121,25 +177,44 @@ def header(config: dict[str, Any], command: str) -> dict[str, Any]:
 
 
 def run_experiment(
-    experiment: Experiment, folder: Path, force: bool = False, on_draw: Callable[[int, int], Any] | None = None
+    experiment: BaseExperiment, folder: Path, force: bool = False, on_draw: OnDraw | None = None, tell: Tell = warn
 ) -> tuple[Outcome, dict[str, Any]]:
-    """Learn, and leave result.json and policy.npz in the folder; after every round what is known so far is there."""
+    """Learn, and leave result.json, policy.npz and a checkpoint in the folder.
+
+    The configuration is written first; after every round what is known so far is there.
+    """
     experiment.check()
-    started = time.perf_counter()
     models = experiment.model_class()
-    true_model = experiment.hidden_model()
-    content = header(asdict(experiment), "learn") | {"rounds": []}
-    result = open_folder(folder, force) / RESULT
-    write_json(result, content)
+    content = header(asdict(experiment), "learn") | {
+        "class": experiment.class_content(models), "resumed_from_round": None, "rounds": []
+    }  # fmt: skip
+    with claimed_folder(folder, force, tell) as checkpoint:
+        write_json(folder / RESULT, content)
+        return carry_out(experiment, models, folder, checkpoint, content, on_draw)
+
+
+def carry_out(
+    experiment: BaseExperiment, models: ModelClass, folder: Path, checkpoint: Checkpoint, content: dict[str, Any],
+    on_draw: OnDraw | None,
+) -> tuple[Outcome, dict[str, Any]]:  # fmt: skip
+    """Learn from where the checkpoint stands; `content` is what result.json says, brought up to date.
+
+    Rounds of an earlier process keep the seconds that they took then.
+    """
+    started = time.perf_counter()
+    rounds: list[dict[str, Any]] = []
+    earlier = content["rounds"]
 
     def record(finished: Round) -> None:
-        content["rounds"].append(asdict(finished))
-        write_json(result, content)
+        known = {"seconds": earlier[len(rounds)]["seconds"]} if len(rounds) < len(earlier) else {}
+        rounds.append(asdict(finished) | known)
+        if len(rounds) > len(earlier):
+            write_json(folder / RESULT, content | {"rounds": rounds})
 
-    learned = experiment.learn(models, on_round=record, on_draw=on_draw)
+    learned = experiment.learn(models, on_round=record, on_draw=on_draw, checkpoint=checkpoint)
+    true_model = experiment.hidden_model()
     gap = ne_gap(models[true_model], learned.policy)
     outcome = Outcome(models, true_model, learned, gap, time.perf_counter() - started)
-    content |= summary(outcome) | {"finished": True}
     write_arrays(
         folder / "policy.npz",
         policy=learned.policy,
@@ -147,7 +222,8 @@ def run_experiment(
         log_likelihood=learned.log_likelihood,
         eliminated_at=learned.eliminated_at,
     )
-    write_json(result, content)
+    content = content | {"rounds": rounds} | experiment.outcome_content(outcome) | {"finished": True}
+    write_json(folder / RESULT, content)
     return outcome, content
 
 

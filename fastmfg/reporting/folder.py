@@ -1,13 +1,30 @@
-"""A run's folder: never two runs in one, files written whole or not at all."""
+"""A run's folder: never two runs in one, nor two processes at work on one."""
 
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from fastmfg.files import remove_leftovers, write_whole
+from fastmfg.learning.checkpoint import Checkpoint, clear_checkpoint, has_samples
+from fastmfg.learning.journal import Tell
+
+__all__ = [
+    "CHECKPOINT",
+    "OWN_FILES",
+    "RESULT",
+    "FolderInUseError",
+    "claimed_folder",
+    "open_folder",
+    "write_arrays",
+    "write_json",
+    "write_whole",
+]
 
 RESULT = "result.json"
 OWN_FILES = (
@@ -20,6 +37,8 @@ OWN_FILES = (
     "gap.png",
     "density.png",
 )
+CHECKPOINT = "checkpoint"
+"""The folder in it that holds what a run needs to go on."""
 
 
 class FolderInUseError(FileExistsError):
@@ -27,26 +46,35 @@ class FolderInUseError(FileExistsError):
 
 
 def open_folder(path: Path, force: bool) -> Path:
-    """Make the folder, or take it over when it is free of runs; with `force` a run in it is removed first."""
+    """Make the folder, or take it over when it is free of runs; with `force` a run in it is removed first.
+
+    Raises FolderLockedError when that run is still going on.
+    """
     if path.exists() and not path.is_dir():
         raise FolderInUseError(f"--out {path} is a file: give a folder")
     present = [name for name in OWN_FILES if (path / name).exists()]
+    if has_samples(path / CHECKPOINT):
+        present.append(CHECKPOINT)
     if present and not force:
         raise FolderInUseError(f"--out {path} already holds a run ({present[0]}): give another folder, or --force")
+    if CHECKPOINT in present:
+        clear_checkpoint(path / CHECKPOINT)
     for name in present:
-        (path / name).unlink()
+        if name != CHECKPOINT:
+            (path / name).unlink()
     path.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path, OWN_FILES.__contains__)
     return path
 
 
-def write_whole(path: Path, write: Any) -> None:
-    """Call ``write(temporary path)``, then move the result into place: readers never see half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+@contextmanager
+def claimed_folder(path: Path, force: bool, tell: Tell) -> Iterator[Checkpoint]:
+    """`open_folder`, then a checkpoint in it: while that is open no other process has the folder."""
+    open_folder(path, force)
+    with Checkpoint(path / CHECKPOINT, tell=tell) as checkpoint:
+        if (path / RESULT).exists() or checkpoint.trajectories:
+            raise FolderInUseError(f"--out {path} has just been taken by another run: give another folder")
+        yield checkpoint
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

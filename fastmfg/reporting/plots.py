@@ -9,11 +9,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fastmfg.comparing.distance import Tick, distance_matrix
+from fastmfg.comparing.distance import distance_matrix
+from fastmfg.executors import Tick
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.learning.learn import Learned
 from fastmfg.planning.evaluate import ne_gaps
-from fastmfg.reporting.experiment import Experiment, Outcome
+from fastmfg.reporting.experiment import BaseExperiment, Outcome
 from fastmfg.reporting.folder import write_whole
 
 BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#b8bfc9"
@@ -40,7 +41,7 @@ def survivors_over_time(learned: Learned) -> tuple[Integers, list[NDArray[np.boo
     return times, [(dropped < 0) | (dropped > t) for t in times]
 
 
-def draw_elimination(experiment: Experiment, outcome: Outcome, path: Path) -> None:
+def draw_elimination(experiment: BaseExperiment, outcome: Outcome, path: Path) -> None:
     """Survivors, and the bound on the returned policy's NE gap, against trajectories."""
     learned = outcome.learned
     times, alive = survivors_over_time(learned)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, replace
 from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from fastmfg.reporting.experiment import Experiment, Outcome
+from fastmfg.planning.diagnostics import Diagnostics
+
+MOST_SURVIVORS = 10
+"""Models left whose parameters are written out."""
 
 
 class Progress:
@@ -35,33 +39,78 @@ class Progress:
         self.advance(done - self.bar.n)
 
 
-def learn_summary(experiment: Experiment, outcome: Outcome, folder: Any) -> str:
-    """The result of one run, readable."""
-    learned = outcome.learned
-    verdict = "certified" if learned.certified else "not certified"
-    size = f"{experiment.models} models, {experiment.states} states, {experiment.actions} actions"
+def learn_summary(content: dict[str, Any], folder: Any) -> str:
+    """The result of one run, readable: from what its result.json says."""
+    config = content["config"]
     lines = [
-        f"class       {size}, horizon {experiment.horizon}, seed {experiment.seed}",
-        f"rule        adversary {experiment.adversary}, evidence {experiment.evidence}",
-        "",
-        "round  branch   reference  neighbours  trajectories  models left     bound  seconds",
+        f"class       {class_text(content)}, seed {config['seed']}",
+        f"rule        strategy {config['strategy']}, adversary {config['adversary']}, evidence {config['evidence']}",
     ]
+    if "uniform_ne_gap" in content["class"]:
+        lines.append(f"epsilon     {epsilon_text(content)}")
+    if content["resumed_from_round"] is not None:
+        lines.append(f"resumed     from the checkpoint after round {content['resumed_from_round']}")
+    lines += ["", "round  branch   reference  neighbours  trajectories  models left     bound  seconds"]
     lines += [
-        f"{i:5d}  {r.branch:7s}  {r.reference_model:9d}  {r.neighbours:10d}  {r.trajectories:12d}  {r.survivors:11d}"
-        f"  {r.ne_gap_bound:8.2g}  {r.seconds:7.2f}"
-        for i, r in enumerate(learned.rounds, start=1)
+        f"{i:5d}  {r['branch']:7s}  {r['reference_model']:9d}  {r['neighbours']:10d}  {r['trajectories']:12d}"
+        f"  {r['survivors']:11d}  {r['ne_gap_bound']:8.2g}  {r['seconds']:7.2f}"
+        for i, r in enumerate(content["rounds"], start=1)
     ]
-    if not learned.rounds:
+    if not content["rounds"]:
         lines.append("    -  nothing had to be sampled")
-    survived = "among them" if outcome.true_model in learned.survivors else "NOT among them"
-    left = f"{learned.survivors.size} of {experiment.models}"
-    promise = f"{verdict} for epsilon {experiment.epsilon:g}, with probability {1 - experiment.delta:g}"
-    lines += [
-        "",
-        f"samples     {learned.trajectories} trajectories",
-        f"models left {left}; the true one, {outcome.true_model}, is {survived}",
-        f"NE gap      at most {learned.ne_gap_bound:.3g} ({promise}); in the true model {outcome.true_ne_gap:.3g}",
-        f"stopped     {learned.stopped}, after {outcome.seconds:.1f} s",
-        f"written to  {folder}",
+    return "\n".join([*lines, "", *outcome_lines(content), f"written to  {folder}"])
+
+
+def outcome_lines(content: dict[str, Any]) -> list[str]:
+    """What a run has found."""
+    config, survivors = content["config"], content["survivors"]
+    verdict = "certified" if content["certified"] else "not certified"
+    promise = f"{verdict} for epsilon {config['epsilon']:g}, with probability {1 - config['delta']:g}"
+    survived = "among them" if content["true_model_survived"] else "NOT among them"
+    left = f"{len(survivors)} of {content['class']['models']}"
+    lines = [
+        f"samples     {content['trajectories']} trajectories",
+        f"models left {left}; the true one, {content['true_model']}, is {survived}",
     ]
-    return "\n".join(lines)
+    if "true_parameters" in content:
+        lines.append(f"true model  {parameters_text(content['true_parameters'])}")
+        pairs = list(zip(survivors, content["survivors_parameters"], strict=True))
+        lines += [f"left        {model}: {parameters_text(values)}" for model, values in pairs[:MOST_SURVIVORS]]
+        if len(pairs) > MOST_SURVIVORS:
+            lines.append(f"            and {len(pairs) - MOST_SURVIVORS} more: see result.json")
+    bound, gap = content["ne_gap_bound"], content["true_ne_gap"]
+    return [
+        *lines,
+        f"NE gap      at most {bound:.3g} ({promise}); in the true model {gap:.3g}",
+        f"stopped     {content['stopped']}, after {content['seconds']:.1f} s",
+    ]
+
+
+def class_text(content: dict[str, Any]) -> str:
+    """Which class a run was about."""
+    config, size = content["config"], content["class"]
+    text = f"{size['models']} models, {size['states']} states, {size['actions']} actions, horizon {size['horizon']}"
+    if "game" not in config:
+        return text
+    given = " ".join([*config["grid"], *config["param"]])
+    return f"{config['game']} ({given}): {text}"
+
+
+def epsilon_text(content: dict[str, Any]) -> str:
+    """Epsilon in units that people can judge."""
+    epsilon, uniform = content["config"]["epsilon"], content["class"]["uniform_ne_gap"]
+    share = f"{epsilon / uniform:.2g} of" if uniform > 0 else "against"
+    return f"{epsilon:g}, {share} the uniform policy's largest NE gap in the class, {uniform:.3g}"
+
+
+def parameters_text(values: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name}={f'{value:.6g}' if isinstance(value, float) else value}" for name, value in values.items()
+    )
+
+
+def diagnosis_content(found: Diagnostics) -> dict[str, Any]:
+    """What `fastmfg.diagnose` found, for machines; without the policies that are the witness."""
+    content = asdict(replace(found, monotonicity=replace(found.monotonicity, witness=None)))
+    del content["monotonicity"]["witness"]
+    return content

@@ -1,0 +1,259 @@
+"""The certified choice of a reference policy: a search over cheap candidates, each of which is checked.
+
+A policy is used when the *direct certificate* holds (`fastmfg.comparing.certificates`): no survivor has both a majority
+of the survivors within the tolerance, and an NE gap over epsilon. Then an elimination that converges either halves the
+class or leaves survivors in all of which the policy's gap is at most epsilon. Whoever proposes the policy, the check is
+the same; the search needs polynomial time, where the exact algorithm (Huang, He, Krause 2024, Algs. 1 and 3) covers the
+policy space. Candidates, in this order:
+
+1. the survivors' equilibria, the likeliest first, and policies of earlier rounds; then tighter equilibria,
+2. steps from the best of these towards a best response in the central model,
+3. policies on the way to an equilibrium of the soft bridge model (`fastmfg.comparing.bridge`),
+4. bisections between equilibria with different central models,
+5. random policies: spread ones, which halve small classes, and deterministic ones,
+6. for tiny classes, an explicit cover: its most scattering point, and the equilibrium of its bridge model.
+
+Stages 2 to 6 look at fewer policies where one look is dear (`MOST_ENTRIES`). Where nothing is certified the policy with
+the fewest models near one that rejects it is used, and nothing is claimed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastmfg.comparing.bridge import BridgeModel, PolicyCover, SoftBridge
+from fastmfg.comparing.certificates import certify_direct, near_distances
+from fastmfg.comparing.neighbourhood import find_neighbourhoods
+from fastmfg.games.checks import Floats
+from fastmfg.games.game import Game
+from fastmfg.learning.state import STREAM, Choice, State
+from fastmfg.planning.anderson import Anderson
+from fastmfg.planning.evaluation import Evaluation, evaluation_of
+from fastmfg.planning.policy_aware import LADDER, as_game, solve_policy_aware
+from fastmfg.planning.solve import solve
+
+MIXING_STEPS = 30
+"""Steps towards best responses, of stages 2 and 3."""
+
+ANDERSON_STEPS = 40
+"""Iterations of Anderson acceleration on the soft bridge, for each step size."""
+
+SOFTNESS = 0.5
+"""rho of the soft bridge: results were alike from 0.1 to 1."""
+
+TIGHT = 0.01
+"""An equilibrium is located once its gap is this small a part of epsilon."""
+
+TIGHT_EQUILIBRIA, TIGHT_ITERATIONS = 32, 300
+"""How many equilibria are solved tightly where the loose ones were of no use, and iterations of each."""
+
+BISECTIONS, HALVINGS = 10, 8
+"""Pairs of equilibria that are bisected, and how often each."""
+
+LEAST_LOOKS, MOST_ENTRIES = 50, 5_000_000_000_000
+"""Policies that the later stages look at, at least, and entries of rows that comparing models under them takes."""
+
+SPREAD, CORNERS, CONCENTRATION = 60, 40, 0.3
+"""Random policies: so many from a Dirichlet distribution of this concentration, and so many deterministic ones."""
+
+COVER_STEPS, COVER_POINTS = (4, 2), 20_000
+"""Grids of the explicit cover, and the points it may have."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the direct certificate says of a candidate among the survivors."""
+
+    candidate: int
+    count: int  # the largest |K(M)| among survivors with a gap over epsilon
+    largest: int  # the largest |K(M)| of all
+    holds: bool
+    useless: bool  # no two survivors are farther apart than the tolerance: nothing can be eliminated
+
+
+def choose(state: State) -> Choice | None:
+    """The first certified policy of the search, else the one nearest to a certificate.
+
+    None when a bound is met on the way, or no candidate tells any two survivors apart.
+    """
+    search = Search(state)
+    for candidate in search.candidates():
+        state.gaps(candidate)
+        if state.enough():
+            return None
+        verdict = search.look(candidate)
+        if verdict.holds and not verdict.useless:
+            return search.choice(verdict, "direct")
+    state.searched = state.alive.size
+    return search.fallback()
+
+
+class Search:
+    """One search among the survivors of a run."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.order = state.order()
+        self.verdicts: dict[int, Verdict] = {}
+
+    def look(self, candidate: int) -> Verdict:
+        """Check a candidate against the survivors."""
+        state = self.state
+        comparison = state.compare(candidate)
+        counts = comparison.near.sum(axis=1)
+        rejecting = state.gaps(candidate)[state.alive] > state.plan.epsilon
+        count = int(counts[rejecting].max(initial=0))
+        holds = count <= state.alive.size // 2
+        self.verdicts[candidate] = Verdict(candidate, count, int(counts.max()), holds, comparison.converged)
+        return self.verdicts[candidate]
+
+    def choice(self, verdict: Verdict, certificate: str) -> Choice:
+        state = self.state
+        conditional = state.conditional(verdict.candidate)
+        near = near_distances(conditional, state.plan.elimination.tolerance)
+        gaps = state.gaps(verdict.candidate)[state.alive]
+        margin = certify_direct(near, gaps, state.plan.epsilon, state.alive).margin
+        branch = "scatter" if verdict.largest <= state.alive.size // 2 else "crowd"
+        return Choice(
+            branch, verdict.candidate, verdict.largest, state.compare(verdict.candidate).decided, certificate, margin,
+            len(self.verdicts),
+        )  # fmt: skip
+
+    def fallback(self) -> Choice | None:
+        """The candidate with the smallest count that still tells survivors apart; the first on a tie."""
+        usable = [v for v in self.verdicts.values() if not v.useless and v.candidate not in self.state.exhausted]
+        best = min(usable, key=lambda verdict: verdict.count, default=None)
+        return None if best is None else self.choice(best, "none")
+
+    # Candidates
+
+    def candidates(self) -> Iterator[int]:
+        """Numbers of candidates, one at a time: each is looked at before the next is asked for."""
+        state = self.state
+        likeliest = state.equilibrium_candidate(self.order[0])
+        yield likeliest
+        known = [i for i in range(len(state.candidates)) if i != likeliest]
+        yield from known
+        for member in self.order[1:]:
+            candidate = state.equilibrium_candidate(member)
+            if candidate not in self.verdicts:
+                yield candidate
+        if state.searched == state.alive.size:  # nothing has changed since all this was tried
+            return
+        yield from itertools.islice(self._later_stages(), self._affordable())
+
+    def _affordable(self) -> int:
+        """How many policies are looked at beyond the equilibria: all of them but in large classes of large games."""
+        n = self.state.alive.size
+        return max(LEAST_LOOKS, MOST_ENTRIES // (n * n * self.state.models._family.row_entries))
+
+    def _later_stages(self) -> Iterator[int]:
+        yield from self._tight_equilibria()
+        centred = self._least_gap_in_own_centre()
+        yield from self._towards_centre(centred)
+        yield from self._soft_bridge(self._least_gap_in_own_centre())
+        yield from self._bisections()
+        yield from self._random()
+        yield from self._cover()
+
+    def _new(self, policy: Floats, source: str) -> int:
+        return self.state.register(policy, source)
+
+    def _tight_equilibria(self) -> Iterator[int]:
+        """Equilibria of the likeliest survivors anew: a loose gap does not locate one in a flat game."""
+        state = self.state
+        for member in self.order[:TIGHT_EQUILIBRIA]:
+            loose = state.equilibrium(member)
+            if loose.ne_gap > TIGHT * state.plan.epsilon:
+                game = Game._of(state.models._family, member)
+                tight = solve(
+                    game, tol=TIGHT * state.plan.epsilon, max_iterations=TIGHT_ITERATIONS, initial_policy=loose.policy
+                )
+                yield self._new(tight.policy, "equilibrium")
+
+    def _central(self, candidate: int) -> int:
+        """The central model under a candidate, an index of the class."""
+        state = self.state
+        return int(state.alive[find_neighbourhoods(state.conditional(candidate), state.plan.radius).central])
+
+    def _least_gap_in_own_centre(self) -> int:
+        """The candidate looked at whose gap in its own central model is smallest."""
+        state = self.state
+        return min(self.verdicts, key=lambda candidate: state.gaps(candidate)[self._central(candidate)])
+
+    def _towards_centre(self, candidate: int) -> Iterator[int]:
+        """``pi += (BR_Ctr(pi) - pi) / (t + 2)``."""
+        state = self.state
+        for t in range(MIXING_STEPS):
+            policy = np.array(state.candidates[candidate].policy)
+            game = Game._of(state.models._family, self._central(candidate))
+            response = evaluation_of(game, policy).best_response
+            candidate = self._new(policy + (response - policy) / (t + 2), "centre")
+            yield candidate
+
+    def _soft_bridge(self, start: int) -> Iterator[int]:
+        """Best-response mixing on the soft bridge, then Anderson acceleration with each step of the ladder."""
+        state = self.state
+        game = as_game(SoftBridge(state.models, state.plan.radius, SOFTNESS, candidates=state.alive))
+        last = best = evaluation_of(game, np.array(state.candidates[start].policy))
+        for t in range(MIXING_STEPS):
+            if self._located(last):
+                return
+            last = evaluation_of(game, last.policy + (last.best_response - last.policy) / (t + 2))
+            best = last if last.gap < best.gap else best
+            yield self._new(last.policy, "soft bridge")
+        for step in LADDER:
+            method, last = Anderson(step=step, memory=6), best
+            for _ in range(ANDERSON_STEPS):
+                last = evaluation_of(game, method(last))
+                best = last if last.gap < best.gap else best
+                yield self._new(last.policy, "soft bridge")
+                if self._located(last):
+                    return
+
+    def _located(self, last: Evaluation) -> bool:
+        return last.gap <= TIGHT * self.state.plan.epsilon
+
+    def _bisections(self) -> Iterator[int]:
+        """Where the central model switches between two equilibria."""
+        state = self.state
+        ends = [(state.equilibrium_candidate(m), self._central(state.equilibrium_candidate(m))) for m in self.order]
+        pairs = [(a, b) for a, b in itertools.pairwise(ends) if a[1] != b[1]]
+        for (left, centre), (right, _) in pairs[:BISECTIONS]:
+            low, high = (np.array(state.candidates[end].policy) for end in (left, right))
+            for _ in range(HALVINGS):
+                middle = self._new((low + high) / 2, "bisection")
+                yield middle
+                if self._central(middle) == centre:
+                    low = state.candidates[middle].policy
+                else:
+                    high = state.candidates[middle].policy
+
+    def _random(self) -> Iterator[int]:
+        state = self.state
+        key = (*STREAM, len(state.rounds))
+        stream = np.random.default_rng(np.random.SeedSequence(state.plan.seed, spawn_key=key))
+        legal = np.broadcast_to(state.models.legal, state.candidates[0].policy.shape)
+        for _ in range(SPREAD):
+            drawn = np.where(legal, stream.gamma(CONCENTRATION, size=legal.shape) + np.finfo(float).tiny, 0.0)
+            yield self._new(drawn / drawn.sum(axis=-1, keepdims=True), "random")
+        for _ in range(CORNERS):
+            actions = np.where(legal, stream.random(legal.shape), -1.0).argmax(axis=-1)
+            yield self._new(np.eye(legal.shape[-1])[actions], "random")
+
+    def _cover(self) -> Iterator[int]:
+        """The explicit cover, where it is small: its most scattering point, and its bridge policy."""
+        state = self.state
+        for steps in COVER_STEPS:
+            try:
+                cover = PolicyCover(state.models, steps, limit=COVER_POINTS // state.alive.size)
+            except ValueError:  # too many points: a coarser grid, or none
+                continue
+            model = BridgeModel(state.models, state.plan.radius, candidates=state.alive, cover=cover)
+            yield self._new(cover.policy(model.centres.scattering), "cover")
+            yield self._new(solve_policy_aware(model, tol=TIGHT * state.plan.epsilon).policy, "cover")
+            return

@@ -1,0 +1,38 @@
+"""The heuristic choice of a reference policy (Huang, He, Krause 2024, Alg. 7).
+
+If some survivor's equilibrium scatters the survivors (no neighbourhood holds more than half of them), it is the
+reference; else the equilibrium of the model that is most crowded around itself. Nothing is certified.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastmfg.comparing.neighbourhood import find_neighbourhoods
+from fastmfg.learning.state import Choice, State
+
+
+def choose(state: State) -> Choice | None:
+    """The first equilibrium that scatters the survivors, else that of the model most crowded around itself.
+
+    None when a bound is met, or every survivor's equilibrium has told apart what it can.
+    """
+    order = state.order()
+    state.gaps(state.equilibrium_candidate(order[0]))
+    if state.enough():
+        return None
+    crowded: Choice | None = None
+    member_of_crowded = -1
+    for looked, member in enumerate(order, start=1):
+        if state.candidate_of.get(member) in state.exhausted:
+            continue
+        candidate = state.equilibrium_candidate(member)
+        hoods = find_neighbourhoods(state.conditional(candidate), state.plan.radius)
+        largest = int(hoods.counts.max())
+        if largest <= state.alive.size / 2:
+            return Choice("scatter", candidate, largest, hoods.decided, policies=looked)
+        own = int(hoods.counts[np.searchsorted(state.alive, member)])
+        if crowded is None or (own, -member) > (crowded.neighbours, -member_of_crowded):
+            crowded = Choice("crowd", candidate, own, hoods.decided, policies=len(order))
+            member_of_crowded = member
+    return crowded
