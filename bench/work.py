@@ -198,7 +198,12 @@ def _weighted_rows(fill, common, thetas, members, aux, weights, out):
     return Work(multiply_adds=(FILL + 1) * (weights != 0).sum() * out.size)
 
 
+def _gather_rows(fill, common, thetas, members, aux, step, slot, place, out):
+    return Work(multiply_adds=FILL * out.size)
+
+
 COUNTS = {
+    "gather_rows": _gather_rows,
     "push": _push,
     "occupy": _occupy,
     "tabulate": _tabulate,

@@ -56,6 +56,7 @@ def check_guarantee(runs):
     assert len(uncovered) <= allowed, f"{len(uncovered)} bounds do not hold, {allowed:.0f} may fail"
 
 
+@pytest.mark.filterwarnings("ignore::fastmfg.learning.fit.ImplausibleWarning")  # where a run loses the truth
 @pytest.mark.parametrize(("evidence", "adversary"), RULES)
 @pytest.mark.parametrize("kind", CLASSES)
 def test_the_true_model_is_kept(kind, evidence, adversary):

@@ -57,6 +57,7 @@ def learn(
     max_trajectories: int | None = None,
     seed: int = 0,
     identify: bool = False,
+    misspecification: float = 0.0,
     equilibria: Mapping[int, Solution] | None = None,
     on_round: Callable[[Round], Any] | None = None,
     on_draw: Callable[[int, int], Any] | None = None,
@@ -95,6 +96,8 @@ def learn(
         Of the random choice of reference policies that the paper's rule of evidence makes; nothing else is random.
     identify : bool
         Go on until one model is left, whatever the bound.
+    misspecification : float in [0, 1)
+        Where no model is exactly true: some model's rows are within this of the true ones, L1 (see `eliminate`).
     equilibria : mapping from model index to Solution, optional
         Equilibria already known (`solve_models`); others are solved on demand, to epsilon / 2.
     on_round : callable, optional
@@ -115,6 +118,12 @@ def learn(
     ------
     RealizabilityError
         Every surviving model gives an observed transition probability 0.
+
+    Warns
+    -----
+    ImplausibleWarning
+        The samples are implausible under every surviving model: the true one is not among them, whatever the bound
+        says. With the true model among them this happens with probability at most 1e-3 (`fastmfg.learning.fit`).
     CheckpointError
         `checkpoint` holds another run, or nothing that can be read.
     """
@@ -127,7 +136,7 @@ def learn(
     plan = Plan.of(
         len(models), epsilon=epsilon, delta=delta, strategy=strategy, adversary=adversary, evidence=evidence,
         tolerance=tolerance, radius=radius, max_rounds=max_rounds, max_trajectories=max_trajectories, seed=seed,
-        identify=identify, exact=constants,
+        identify=identify, exact=constants, misspecification=misspecification,
     )  # fmt: skip
     known = _checked_equilibria(equilibria, models)
     with recorded(checkpoint, models, asdict(plan), oracle, known) as tape:
@@ -240,8 +249,9 @@ def _eliminate(state: State, chosen: Choice, on_draw: Callable[[int, int], Any] 
     outcome = run_elimination(
         conditional, adversary, state.oracle, state.plan.elimination, state.log_likelihood,
         earlier_calls=len(state.rounds), budget=state.plan.budget - state.trajectories, stop=stop,
-        on_draw=drawn,
+        on_draw=drawn, allowance=state.allowance, watch=state.plausibility.add,
     )  # fmt: skip
+    state.allowance = outcome.allowance.copy()
     dropped = outcome.eliminated_at >= 0
     state.eliminated_at[dropped] = state.trajectories + outcome.eliminated_at[dropped]
     if outcome.converged or outcome.rounds == 0:
@@ -253,6 +263,7 @@ def _eliminate(state: State, chosen: Choice, on_draw: Callable[[int, int], Any] 
 
 
 def _result(state: State, reason: str) -> Learned:
+    state.plausibility.warn(state.alive)
     bound, best = state.best()
     reference = None if state.reference is None else frozen(state.candidates[state.reference].policy)
     return Learned(

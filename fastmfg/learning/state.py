@@ -15,6 +15,7 @@ from fastmfg.games.game import Game
 from fastmfg.games.model_class import ModelClass
 from fastmfg.learning.adversary import ADVERSARIES
 from fastmfg.learning.eliminate import EVIDENCE, Settings
+from fastmfg.learning.fit import Plausibility
 from fastmfg.learning.oracle import Oracle
 from fastmfg.planning.solve import Solution, solve
 
@@ -90,7 +91,7 @@ class Plan:
     def of(
         n_models: int, *, epsilon: float, delta: float, strategy: str, adversary: str | None, evidence: str,
         tolerance: float | None, radius: float | None, max_rounds: int, max_trajectories: int | None, seed: int,
-        identify: bool = False, exact: Constants | None = None,
+        identify: bool = False, exact: Constants | None = None, misspecification: float = 0.0,
     ) -> Plan:  # fmt: skip
         """Raises ValueError or TypeError, naming the argument and its value."""
         eps = real("epsilon", epsilon, 0.0)
@@ -106,6 +107,7 @@ class Plan:
             adversary=choice("adversary", adversary, tuple(ADVERSARIES)),
             evidence=choice("evidence", evidence, EVIDENCE),
             n_models=n_models,
+            misspecification=real("misspecification", misspecification, 0.0, 1.0, include_low=True),
         )
         wide = eps / 10 if strategy == "heuristic" else 2 * elimination.tolerance
         return Plan(
@@ -173,7 +175,8 @@ class State:
         self.models, self.oracle, self.plan = models, oracle, plan
         self.stream = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=STREAM))
         self.alive = np.arange(n, dtype=np.int64)
-        self.log_likelihood = np.zeros(n)
+        self.log_likelihood, self.allowance = np.zeros(n), np.zeros(n)
+        self.plausibility = Plausibility(n)
         self.eliminated_at = np.full(n, -1, dtype=np.int64)
         self.trajectories = 0
         self.rounds: list[Round] = []
