@@ -25,7 +25,7 @@ from fastmfg.games.checks import Floats
 from fastmfg.games.game import Game
 from fastmfg.planning.evaluation import Evaluation, scale_of_q
 from fastmfg.planning.mirror import SMALLEST_SCALE, logits
-from fastmfg.planning.regularised import Crowd, Derivative, RegularisedGame
+from fastmfg.planning.regularised import Crowd, Derivative, RegularisedGame, SingularError
 
 MOST_ENTRIES = 500_000_000
 """Row entries H*S*A*S times directions (S, or S*A) that a derivative measures, at most: a few
@@ -60,7 +60,7 @@ class OccupationMeasure:
 
     An iteration is a step along a curve: about ten passes through the game, and two derivatives, for each of which the
     game is asked about ``H S`` populations more (``H S A`` joint ones). All rows are held as dense tables; games with
-    more than `MOST_ENTRIES` entries to measure are refused (ValueError), a second or so an iteration at a tenth of it.
+    more than `MOST_ENTRIES` entries to measure, which takes some seconds an iteration, are refused (ValueError).
 
     Rewards and rows should be continuous in the population: a curve ends where they jump. It can turn without end where
     a long horizon has very many near-equilibria (on `zoo.susceptible_infected` the gap stays at a hundredth).
@@ -89,7 +89,7 @@ class OccupationMeasure:
             self.mark, self.waited = last.gap, 0
         if self.waited > PATIENCE * (1 + self.left // 2) or not self.path.advance():
             self.left += 1
-            self.waited = 0
+            self.waited = 1
             self.path = self._path(last.game, self._next_prior(self.best))
             self.path.advance()
         return self.path.crowd.policy
@@ -116,15 +116,15 @@ def refuse_large(game: Game) -> None:
     """Raise for a game whose derivatives would take too long."""
     entries = measured_entries(game)
     if entries > MOST_ENTRIES:
-        joint = " * A" if game.population == "joint" else ""
+        number = "H * S**3 * A" + ("**2" if game.population == "joint" else "")
         raise ValueError(
-            f"method 'occupation-measure' is for small games: H * A * S**3{joint} must be at most {MOST_ENTRIES:,}, got "
+            f"method 'occupation-measure' is for small games: {number} must be at most {MOST_ENTRIES:,}, got "
             f"{entries:,} (H = {game.horizon}, S = {game.n_states}, A = {game.n_actions}); use method 'auto'"
         )
 
 
 class _AstrayError(Exception):
-    """No point of the curve is near the one ahead, or none can be told."""
+    """No point of the curve is found near the one ahead."""
 
 
 class Path:
@@ -140,14 +140,14 @@ class Path:
         self.crowd = game.at(game.log_prior, 0.0)
         self.step = FIRST_STEP
         self.direction = self._vector(np.zeros_like(game.log_prior), 1.0)
-        with suppress(_AstrayError):
+        with suppress(_AstrayError, SingularError):
             self.direction = self._tangent(self.crowd, self.direction)
 
     def advance(self) -> bool:
         """Go a step along the curve; False where it cannot be followed, or is back where it began."""
         while self.crowd.beta >= 0.0 and self.step > SMALLEST_STEP * (1.0 + self.crowd.beta):
             ahead = self._vector(self.crowd.logits, self.crowd.beta) + self.step * self.direction
-            with suppress(_AstrayError):
+            with suppress(_AstrayError, SingularError):
                 moved = self._corrected(ahead)
                 crowd = self._crowd(ahead + moved)
                 direction = self._tangent(crowd, self.direction)
@@ -171,7 +171,7 @@ class Path:
             if not np.linalg.norm(moved) <= 2.0 * ASTRAY * self.step:
                 raise _AstrayError
             residual = self._crowd(ahead + moved).residual if moved.any() else crowd.residual
-            return self._vector(*derivative.solve(residual, float(self.direction @ moved)))
+            return self._vector(*derivative.solve(residual, 0.0))  # stays in the plane
 
         size = self._size(crowd)
         moved = np.zeros_like(ahead)
@@ -204,10 +204,7 @@ class Path:
         return tangent / length
 
     def _derivative(self, crowd: Crowd, row: Floats) -> Derivative:
-        try:
-            return Derivative(crowd, row[:-1].reshape(crowd.logits.shape) / self.unit, float(row[-1]))
-        except (RuntimeError, np.linalg.LinAlgError):  # a singular matrix, as SciPy and NumPy report it
-            raise _AstrayError from None
+        return Derivative(crowd, row[:-1].reshape(crowd.logits.shape) / self.unit, float(row[-1]))
 
     def _crowd(self, x: Floats) -> Crowd:
         return self.game.at(self.unit * x[:-1].reshape(self.game.log_prior.shape), float(x[-1]))

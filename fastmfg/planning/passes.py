@@ -17,8 +17,8 @@ from fastmfg.kernels.team import new_fault
 PART_STATES = 4096
 """Smallest part of the states that a thread is given: claiming it takes about a microsecond."""
 
-MOST_PARTS = 4
-"""Parts at most: the shares that all of them send to a state are added up."""
+FEW_PARTS, MOST_PARTS, MANY_STATES = 2, 4, 1 << 17
+"""Parts at most, and of games with many states: the shares that all of them send to a state are added up."""
 
 
 TEAM_ENTRIES = 1 << 21
@@ -49,7 +49,7 @@ class Passes:
             np.ascontiguousarray(common.moves.T, dtype=np.int32),
             np.ascontiguousarray(common.successors[:, 0].T if common.moves.size else common.moves, dtype=np.int32),
         )
-        self.parts = min(MOST_PARTS, max(1, S // PART_STATES))
+        self.parts = min(MOST_PARTS if S >= MANY_STATES else FEW_PARTS, max(1, S // PART_STATES))
         self.work = kernels.Workspace(
             density=np.empty((H, S)),
             aux=np.empty((H, family.aux_size)),

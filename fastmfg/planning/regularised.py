@@ -153,6 +153,10 @@ class RegularisedGame:
         return density, rows, rewards
 
 
+class SingularError(ArithmeticError):
+    """F's derivative with its row cannot be inverted."""
+
+
 class Derivative:
     """F's derivative at a crowd and one more row: linear equations in the changes (dv, dbeta).
 
@@ -169,7 +173,11 @@ class Derivative:
         following, value = self._steps()
         entries, places = _equations(following, value, (row.reshape(H, 1, S * A) @ self.logits)[:, 0], corner)
         size = 2 * H * S + 1
-        self.factors = splu(coo_array((entries, places), shape=(size, size)).tocsc())
+        equations = coo_array((entries, places), shape=(size, size)).tocsc()
+        try:
+            self.factors = splu(equations)
+        except RuntimeError as error:
+            raise SingularError(str(error)) from None
 
     def solve(self, b: Floats, last: float) -> tuple[Floats, float]:
         """The changes (dv, dbeta) for which F changes by b [H, S, A] and the row gives `last`."""
@@ -198,7 +206,7 @@ class Derivative:
             self.arrive = self.arrive + of_next
             self.of_q, self.carry = of_q @ spread, self.arrive @ spread
             self.own = np.swapaxes(self._mixed(np.swapaxes(of_q, 1, 2)), 1, 2)
-            self.inverse = np.linalg.inv(np.eye(S * A) - crowd.beta * self.own).astype(np.float64, copy=False)
+            self.inverse = _inverse(np.eye(S * A) - crowd.beta * self.own)
         else:
             self.of_q, self.carry = of_q, self.arrive @ spread + of_next
 
@@ -233,6 +241,14 @@ class Derivative:
         response = self.crowd.response[..., None]
         mean: Floats = (response * change.reshape(*self.crowd.q.shape, -1)).sum(axis=2)
         return mean
+
+
+def _inverse(matrices: Floats) -> Floats:
+    try:
+        inverse: Floats = np.asarray(np.linalg.inv(matrices), dtype=np.float64)
+    except np.linalg.LinAlgError as error:
+        raise SingularError(str(error)) from None
+    return inverse
 
 
 def _equations(
