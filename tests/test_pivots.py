@@ -35,6 +35,9 @@ def test_counts_are_those_of_all_pairs(name, crowded, monkeypatch):
     distances = mfg.distance_matrix(models, models[0].uniform_policy())
     for radius in (0.0, 1e-8, 1e-4, 0.03, 0.3, 1.0, *np.quantile(distances, [0.1, 0.5, 0.9]), 2.0 * models.horizon):
         found = pivots.pivot_counts(conditional, float(radius))
+        near, decided = pivots.pivot_matrix(conditional, float(radius))
+        assert_array_equal(near, distances <= radius)
+        assert decided == found.decided
         assert_array_equal(found.counts, (distances <= radius).sum(axis=1))
         assert found.central == find_neighbourhoods(conditional, float(radius)).central
         assert sum(found.decided.values()) == len(models) * (len(models) - 1) // 2
@@ -54,7 +57,8 @@ def test_large_classes_are_counted_along_pivots(monkeypatch):
     policy = models[0].uniform_policy()
     expected = mfg.neighbour_counts(models, policy, 0.5)
     monkeypatch.setattr(neighbourhood, "LARGE", 10)
-    monkeypatch.setattr(neighbourhood, "find_neighbourhoods", None)
+    monkeypatch.setattr(neighbourhood, "bound_low", None)
+    assert_array_equal(mfg.neighbourhoods(models, policy, 0.5).counts, expected)
     assert_array_equal(mfg.neighbour_counts(models, policy, 0.5), expected)
     assert mfg.central_model(models, policy, 0.5) == int(np.argmax(expected))
 

@@ -22,7 +22,7 @@ from fastmfg.comparing.distance import (
     directed_distances,
     pair_squares,
 )
-from fastmfg.comparing.pivots import ROUNDING, Counted, pivot_counts
+from fastmfg.comparing.pivots import ROUNDING, Counted, pivot_counts, pivot_matrix
 from fastmfg.executors import Tick
 from fastmfg.games.checks import Floats, Integers, real
 from fastmfg.games.family import Family
@@ -57,6 +57,8 @@ def find_neighbourhoods(
 ) -> Neighbourhoods:
     """Neighbourhoods of the models of a conditional class, by position; only `pairs` [n, n], i > j, where given."""
     n = conditional.members.size
+    if pairs is None and n > LARGE:
+        return Neighbourhoods(*pivot_matrix(conditional, radius))
     pairs = below_diagonal(n) if pairs is None else pairs
     slack = ROUNDING * conditional.family.horizon
     low, open_low = bound_low(conditional, radius + slack, pairs)

@@ -9,7 +9,7 @@ bounds and exact distances, in blocks along the sorted order. No array of the si
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,10 @@ CROWDED = 50
 
 CHUNK = 1 << 22
 """Pairs that pass the pivots, of which so many are held at a time, about."""
+
+
+Mark = Callable[[Integers, Integers], None]
+"""``mark(i, j)``: positions of near pairs."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +135,21 @@ def pair_masks(i: Integers, j: Integers, side: int, n: int) -> Iterator[tuple[In
         yield rows, cols, wanted
 
 
-def pivot_counts(conditional: ConditionalClass, radius: float) -> Counted:
-    """Sizes of all neighbourhoods ``{N : d(M,N|pi) <= radius}``: the answers of `find_neighbourhoods`, exactly."""
+def pivot_matrix(conditional: ConditionalClass, radius: float) -> tuple[Wanted, dict[str, int]]:
+    """Who is near whom [n, n], and how pairs were decided."""
+    near = np.eye(conditional.members.size, dtype=np.bool_)
+
+    def mark(i: Integers, j: Integers) -> None:
+        near[i, j] = near[j, i] = True
+
+    return near, pivot_counts(conditional, radius, mark).decided
+
+
+def pivot_counts(conditional: ConditionalClass, radius: float, mark: Mark = lambda i, j: None) -> Counted:
+    """Sizes of all neighbourhoods ``{N : d(M,N|pi) <= radius}``: the answers of exact distances.
+
+    `mark` is told of the positions of near pairs.
+    """
     f, n = conditional.family, conditional.members.size
     slack = ROUNDING * f.horizon
     start = start_order(conditional)
@@ -175,11 +192,14 @@ def pivot_counts(conditional: ConditionalClass, radius: float) -> Counted:
                 np.minimum(far, top[i] + top[j], out=far)
             near = far <= radius - slack
             counts += np.bincount(i[near], minlength=n) + np.bincount(j[near], minlength=n)
+            mark(order[i[near]], order[j[near]])
             i, j = i[~near], j[~near]
         passed += i.size
         for rows, cols, near_now, by in map_tasks(decide, pair_masks(i, j, block_side(f), n)):
             counts[rows] += near_now.sum(axis=1)
             counts[cols] += near_now.sum(axis=0)
+            r, c = np.nonzero(near_now)
+            mark(order[rows[r]], order[cols[c]])
             for name, number in zip(list(decided)[1:], by, strict=True):
                 decided[name] += number
     decided["pivots"] = n * (n - 1) // 2 - passed

@@ -26,11 +26,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastmfg.comparing.bridge import BridgeModel, PolicyCover, SoftBridge
-from fastmfg.comparing.certificates import certify_direct, near_distances
-from fastmfg.comparing.neighbourhood import find_neighbourhoods
+from fastmfg.comparing.certificates import CLEAR, certify_direct, near_distances
+from fastmfg.comparing.neighbourhood import count_neighbours
 from fastmfg.games.checks import Floats
 from fastmfg.games.game import Game
-from fastmfg.learning.state import STREAM, Choice, State
+from fastmfg.learning.state import LARGE, STREAM, Choice, State
 from fastmfg.planning.anderson import Anderson
 from fastmfg.planning.evaluation import Evaluation, evaluation_of
 from fastmfg.planning.policy_aware import LADDER, as_game, solve_policy_aware
@@ -104,7 +104,7 @@ class Search:
         """Check a candidate against the survivors."""
         state = self.state
         comparison = state.compare(candidate)
-        counts = comparison.near.sum(axis=1)
+        counts = comparison.counts
         rejecting = state.gaps(candidate)[state.alive] > state.plan.epsilon
         count = int(counts[rejecting].max(initial=0))
         holds = count <= state.alive.size // 2
@@ -113,15 +113,22 @@ class Search:
 
     def choice(self, verdict: Verdict, certificate: str) -> Choice:
         state = self.state
-        conditional = state.conditional(verdict.candidate)
-        near = near_distances(conditional, state.plan.elimination.tolerance)
-        gaps = state.gaps(verdict.candidate)[state.alive]
-        margin = certify_direct(near, gaps, state.plan.epsilon, state.alive).margin
+        margin = self._margin(verdict.candidate)
         branch = "scatter" if verdict.largest <= state.alive.size // 2 else "crowd"
         return Choice(
             branch, verdict.candidate, verdict.largest, state.compare(verdict.candidate).decided, certificate, margin,
             len(self.verdicts),
         )  # fmt: skip
+
+    def _margin(self, candidate: int) -> float:
+        """The certificate's margin; in large classes 0, or CLEAR where no tolerance up to so much larger denies it."""
+        state = self.state
+        conditional, tolerance = state.conditional(candidate), state.plan.elimination.tolerance
+        if state.alive.size > LARGE:
+            wider = count_neighbours(conditional, (1.0 + CLEAR) * tolerance)
+            return CLEAR if int(wider.counts.max()) <= state.alive.size // 2 else 0.0
+        gaps = state.gaps(candidate)[state.alive]
+        return certify_direct(near_distances(conditional, tolerance), gaps, state.plan.epsilon, state.alive).margin
 
     def fallback(self) -> Choice | None:
         """The candidate with the smallest count that still tells survivors apart; the first on a tie."""
@@ -178,7 +185,7 @@ class Search:
     def _central(self, candidate: int) -> int:
         """The central model under a candidate, an index of the class."""
         state = self.state
-        return int(state.alive[find_neighbourhoods(state.conditional(candidate), state.plan.radius).central])
+        return int(state.alive[count_neighbours(state.conditional(candidate), state.plan.radius).central])
 
     def _least_gap_in_own_centre(self) -> int:
         """The candidate looked at whose gap in its own central model is smallest."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmfg.comparing.conditional import ConditionalClass, condition_members, conditional_gaps
-from fastmfg.comparing.neighbourhood import find_neighbourhoods
+from fastmfg.comparing.neighbourhood import count_neighbours, find_neighbourhoods
 from fastmfg.games.checks import Floats, Integers, choice, real, whole
 from fastmfg.games.game import Game
 from fastmfg.games.model_class import ModelClass
@@ -21,6 +21,9 @@ from fastmfg.planning.solve import Solution, solve
 
 STRATEGIES = ("certified", "heuristic", "exact")
 """What `learn` can follow."""
+
+LARGE = 1000
+"""Survivors from which on neighbours are counted only."""
 
 STREAM = (3,)
 """First key of the random streams drawn here: one seed may serve a class, an oracle and a run."""
@@ -127,20 +130,23 @@ class Comparison:
     """Who is within the tolerance of whom under one policy."""
 
     members: Integers  # [n]
-    near: NDArray[np.bool_]  # [n, n]
+    near: NDArray[np.bool_] | None  # [n, n]   None: the class is large, its neighbourhoods were counted only
+    counts: Integers  # [n]   models within the tolerance of each, itself included
     decided: dict[str, int]
 
-    def among(self, alive: Integers) -> Comparison:
-        """Restricted to some of the members (sorted, as all index arrays here)."""
+    def among(self, alive: Integers) -> Comparison | None:
+        """Restricted to some of the members (sorted, as all index arrays here); None where that is not known."""
         if alive.size == self.members.size:
             return self
-        where = np.ix_(*[np.searchsorted(self.members, alive)] * 2)
-        return Comparison(alive, self.near[where], self.decided)
+        if self.near is None:
+            return None
+        near = self.near[np.ix_(*[np.searchsorted(self.members, alive)] * 2)]
+        return Comparison(alive, near, near.sum(axis=1), self.decided)
 
     @property
     def converged(self) -> bool:
         """Whether an elimination with this policy has nothing to tell apart."""
-        return bool(self.near.all())
+        return bool((self.counts == self.members.size).all())
 
 
 @dataclass
@@ -230,13 +236,22 @@ class State:
         return looked_at.gaps
 
     def compare(self, candidate: int) -> Comparison:
-        """Who is near whom among the survivors under a candidate; computed at first demand, then only restricted."""
+        """Who is near whom among the survivors under a candidate; computed at first demand, then only restricted.
+
+        In large classes neighbours are counted, anew when survivors have left: no array [n, n] is made.
+        """
         looked_at = self.candidates[candidate]
-        if looked_at.comparison is None:
-            hoods = find_neighbourhoods(self.conditional(candidate), self.plan.elimination.tolerance)
-            looked_at.comparison = Comparison(self.alive, hoods.near, hoods.decided)
-        looked_at.comparison = looked_at.comparison.among(self.alive)
-        return looked_at.comparison
+        known = None if looked_at.comparison is None else looked_at.comparison.among(self.alive)
+        if known is None:
+            conditional, tolerance = self.conditional(candidate), self.plan.elimination.tolerance
+            if self.alive.size > LARGE:
+                counted = count_neighbours(conditional, tolerance)
+                known = Comparison(self.alive, None, counted.counts, counted.decided)
+            else:
+                hoods = find_neighbourhoods(conditional, tolerance)
+                known = Comparison(self.alive, hoods.near, hoods.counts, hoods.decided)
+        looked_at.comparison = known
+        return known
 
     def best(self, survivors: Integers | None = None) -> tuple[float, int]:
         """The smallest bound over the survivors, and which candidate has it; the first evaluated wins a tie."""

@@ -2,7 +2,8 @@
 
 It begins with adaptive mirror descent. When the best gap has not fallen by a tenth within a while, the next method of
 the list takes over, from the uniform policy or the best one seen; when the list is through it begins anew from the
-uniform policy, with twice the patience.
+uniform policy, with twice the patience. On small games the list ends with the path of occupation measures, which is
+dear and finds what the others circle around.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fastmfg.games.checks import Floats
+from fastmfg.games.game import Game
 from fastmfg.planning.anderson import Anderson
 from fastmfg.planning.evaluation import Evaluation, Method, evaluation_of
 from fastmfg.planning.mirror import AdaptiveMirrorDescent
 from fastmfg.planning.mixing import FictitiousPlay
+from fastmfg.planning.occupation import OccupationMeasure, measured_entries
 
 PATIENCE = 25
 """Iterations within which mirror descent must lower the best gap; others have twice as many."""
@@ -40,6 +43,14 @@ STAGES = (
 )
 """Short memories help where the normal map has kinks, long ones on cycling games."""
 
+LAST, SMALL = Stage(OccupationMeasure, False), 50_000_000
+"""The last stage of games that take at most so many entries (`measured_entries`)."""
+
+
+def stages_of(game: Game) -> tuple[Stage, ...]:
+    """The list of a game."""
+    return (*STAGES, LAST) if measured_entries(game) <= SMALL else STAGES
+
 
 class Auto:
     """Mirror descent first, other methods when it stalls."""
@@ -58,7 +69,7 @@ class Auto:
         if last.gap < self.best.gap:
             self.best = last
         self.waited += 1
-        rounds, place = divmod(self.stage, len(STAGES))
+        rounds, place = divmod(self.stage, len(stages_of(last.game)))
         patience = PATIENCE if place == 0 else 2 * PATIENCE
         if self.waited < patience << rounds:
             return self.method(last)
@@ -70,7 +81,8 @@ class Auto:
     def _change(self, best: Evaluation) -> Floats:
         """The first proposal of the next method."""
         self.stage += 1
-        rounds, place = divmod(self.stage, len(STAGES))
-        self.method = STAGES[place].make()
-        anew = not STAGES[place].from_best or (rounds > 0 and place == 0)
+        stages = stages_of(best.game)
+        rounds, place = divmod(self.stage, len(stages))
+        self.method = stages[place].make()
+        anew = not stages[place].from_best or (rounds > 0 and place == 0)
         return self.method(evaluation_of(best.game, best.game.uniform_policy()) if anew else best)
