@@ -1,6 +1,7 @@
 """The learning loop: what it returns is what its samples and the games say, whatever the class, rule and budget."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -363,3 +364,17 @@ def test_a_crowd_of_twins_does_not_hide_the_pair_to_tell_apart():
     options = {"epsilon": 1e-6, "delta": 0.01, "tolerance": 0.1, "identify": True, "max_trajectories": 500}
     learned = mfg.learn(models, mfg.MeanFieldOracle(models[0], seed=1), **options)
     assert learned.survivors.tolist() == list(range(80))
+
+
+def test_gaps_may_be_computed_elsewhere():
+    models = mfg.linear_class(8, 6, 3, 3, seed=4)
+
+    def learned(**options):
+        return mfg.learn(models, mfg.MeanFieldOracle(models[5], seed=0), epsilon=1e-3, delta=0.05, **options)
+
+    here = learned()
+    with ThreadPoolExecutor(1) as executor:
+        there = learned(executor=executor)
+    assert_array_equal(here.policy, there.policy)
+    assert_array_equal(here.survivors, there.survivors)
+    assert (here.ne_gap_bound, here.trajectories) == (there.ne_gap_bound, there.trajectories)

@@ -61,6 +61,7 @@ def learn(
     equilibria: Mapping[int, Solution] | None = None,
     on_round: Callable[[Round], Any] | None = None,
     on_draw: Callable[[int, int], Any] | None = None,
+    executor: Any = None,
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
 ) -> Learned:
     """Learn an epsilon-NE of an unknown game from trajectories.
@@ -104,6 +105,9 @@ def learn(
         Called with each finished `Round`.
     on_draw : callable, optional
         ``on_draw(trajectories, survivors)`` after every round of an elimination, counts of the whole run so far.
+    executor : executor of concurrent.futures, or Dask client, optional
+        Where the NE gaps of policies in all survivors are computed (`fastmfg.remote`), which in large classes is much
+        of the work; this process's threads by default. The same bytes either way.
     checkpoint : path or Checkpoint, optional
         A folder in which samples and equilibria are kept. Where it holds this run, up to an interruption or its end,
         the run goes on from there (`fastmfg.learning.checkpoint`); finished rounds are told of again.
@@ -140,7 +144,7 @@ def learn(
     )  # fmt: skip
     known = _checked_equilibria(equilibria, models)
     with recorded(checkpoint, models, asdict(plan), oracle, known) as tape:
-        return _run(State(models, tape.oracle, plan, tape.solutions), tape.finish_round, on_round, on_draw)
+        return _run(State(models, tape.oracle, plan, tape.solutions, executor), tape.finish_round, on_round, on_draw)
 
 
 def _run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from fastmfg.learning.adversary import ADVERSARIES
 from fastmfg.learning.eliminate import EVIDENCE, Settings
 from fastmfg.learning.fit import Plausibility
 from fastmfg.learning.oracle import Oracle
+from fastmfg.planning.evaluate import ne_gaps
 from fastmfg.planning.solve import Solution, solve
 
 STRATEGIES = ("certified", "heuristic", "exact")
@@ -176,8 +178,11 @@ class Choice:
 class State:
     """A run in progress."""
 
-    def __init__(self, models: ModelClass, oracle: Oracle, plan: Plan, solutions: dict[int, Solution]) -> None:
+    def __init__(
+        self, models: ModelClass, oracle: Oracle, plan: Plan, solutions: dict[int, Solution], executor: Any = None
+    ) -> None:
         n = len(models)
+        self.executor = executor
         self.models, self.oracle, self.plan = models, oracle, plan
         self.stream = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=STREAM))
         self.alive = np.arange(n, dtype=np.int64)
@@ -232,7 +237,11 @@ class State:
         looked_at = self.candidates[candidate]
         if looked_at.gaps is None:
             looked_at.gaps = np.full(len(self.models), np.nan)
-            looked_at.gaps[self.alive] = conditional_gaps(self.conditional(candidate))
+            if self.executor is None:
+                looked_at.gaps[self.alive] = conditional_gaps(self.conditional(candidate))
+            else:
+                policy = np.array(looked_at.policy)
+                looked_at.gaps[self.alive] = ne_gaps(self.models, policy, self.alive, executor=self.executor)
         return looked_at.gaps
 
     def compare(self, candidate: int) -> Comparison:

@@ -1,0 +1,89 @@
+"""Large classes and large games: how cost grows, and what is reached of the copy bandwidth measured beside it.
+
+    pytest bench/test_large.py --benchmark-enable
+
+A density pass must read a policy and a density and write a density: ``8 (A + 2)`` bytes a state-step, 56 with five
+actions. A best response must read the policy to know the crowd, and the density, and write an action: 56 as well.
+"""
+
+import resource
+import time
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import fastmfg as mfg
+from fastmfg.planning.survey import follow, survey
+
+GIB = 1 << 20  # of ru_maxrss, which counts KiB
+
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIB
+
+
+def seconds_of(call, n=3):
+    best = np.inf
+    for _ in range(n):
+        started = time.perf_counter()
+        call()
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+@pytest.mark.parametrize(
+    ("n", "shape"),
+    [(200, (100, 50, 3)), (1000, (100, 50, 3)), (3000, (100, 50, 3)), (10_000, (100, 50, 3)), (100_000, (10, 4, 5))],
+)
+def test_neighbour_counts(n, shape, benchmark, note, timing):
+    n = n if timing else min(n, 300)
+    S, A, H = shape if timing else (10, 4, 3)
+    models = mfg.linear_class(n, S, A, H, seed=0)
+    policy = models[0].uniform_policy()
+    counts = mfg.neighbour_counts(models, policy, 1e-4)
+    if n <= 1000:
+        low = mfg.neighbourhoods(models[:200], policy, 1e-4).counts
+        assert_array_equal(mfg.neighbour_counts(models[:200], policy, 1e-4), low)
+    benchmark.pedantic(lambda: mfg.neighbour_counts(models, policy, 1e-4), rounds=1)
+    if timing:
+        own = benchmark.stats.stats.median
+        note(
+            f"{n:,} models, S={S} A={A} H={H}",
+            f"{own:.2f} s, densities included, {own / n * 1e3:.2f} ms a model; largest count {counts.max()}; "
+            f"peak {peak():.2f} GiB so far",
+        )
+
+
+def test_a_million_states(benchmark, note, timing):
+    size, horizon = (1000, 50) if timing else (100, 5)
+    game = mfg.zoo.crowd_modelling_2d(size, horizon)
+    benchmark.pedantic(lambda: passes(game, note if timing else None, horizon * size**2), rounds=1)
+    if timing:
+        own = seconds_of(lambda: mfg.solve(game, "mirror-descent", step=0.1, tol=0.0, max_iterations=3, gap_every=0), 1)
+        note(f"{size} x {size}, H={horizon}", f"three iterations from nothing {own:.1f} s; peak {peak():.1f} GiB")
+
+
+def passes(game, note, state_steps):
+    """Both passes, checked, and timed where there is somebody to tell."""
+    policy = game.uniform_policy().swapaxes(1, 2)
+    density = follow(game, policy)
+    assert np.abs(density.sum(axis=1) - 1.0).max() < 1e-9
+    assert survey(game, policy).gap > 0.0
+    if note is None:
+        return
+    bandwidth = copy_bandwidth()
+    for name, call in (("density", follow), ("best response", survey)):
+        own = seconds_of(lambda call=call: call(game, policy), 2)
+        reached = 56 * state_steps / own / bandwidth
+        note(
+            f"{game.n_states:,} states, H={game.horizon}",
+            f"{name} {own:.2f} s, {reached:.0%} of copying {bandwidth / 1e9:.0f} GB/s",
+        )
+
+
+def copy_bandwidth():
+    source = np.ones(1 << 27)
+    target = np.empty_like(source)
+    np.copyto(target, source)
+    return 2 * source.nbytes / seconds_of(lambda: np.copyto(target, source))
