@@ -132,18 +132,22 @@ def kernel(signature):
 
 
 def inline(function):
-    """Decorator: a helper compiled into the kernels that call it."""
-    return njit(fastmath=REORDER, error_model="numpy")(function)
+    """Decorator: a helper compiled into the kernels that call it.
+
+    Forced into them, and not left to the compiler, which decides otherwise for a kernel that it finds in the cache: sums
+    would be reordered otherwise, and last bits differ between a process that compiles and one that loads.
+    """
+    return njit(fastmath=REORDER, error_model="numpy", forceinline=True)(function)
 
 
 def inline_exact(function):
     """Decorator: a helper whose operations keep their order; products and sums may still be fused."""
-    return njit(fastmath={"contract"}, error_model="numpy")(function)
+    return njit(fastmath={"contract"}, error_model="numpy", forceinline=True)(function)
 
 
 def inline_finite(function):
     """Decorator: a helper whose numbers are never NaN, so that a maximum becomes vector code."""
-    return njit(fastmath=REORDER | {"nnan"}, error_model="numpy")(function)
+    return njit(fastmath=REORDER | {"nnan"}, error_model="numpy", forceinline=True)(function)
 
 
 class Filler(_Lazy, types.WrapperAddressProtocol):

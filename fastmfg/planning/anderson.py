@@ -44,12 +44,12 @@ class Anderson:
             return newest
         images = np.array([newest - image for image in self.images[:-1]])
         residuals = np.array([residual - other for other in self.residuals[:-1]])
-        gram = residuals @ residuals.T
+        gram = np.array([(residuals * row).sum(axis=1) for row in residuals])  # no BLAS: its sums depend on its threads
         ridge = RIDGE * np.trace(gram) / len(gram)
         if not ridge > 0.0:
             return newest
-        weights = np.linalg.solve(gram + ridge * np.eye(len(gram)), residuals @ residual)
-        combined: Floats = newest - weights @ images
+        weights = np.linalg.solve(gram + ridge * np.eye(len(gram)), (residuals * residual).sum(axis=1))
+        combined: Floats = newest - (weights[:, None] * images).sum(axis=0)
         return combined
 
 
