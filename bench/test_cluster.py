@@ -24,6 +24,9 @@ from fastmfg.reporting.task_files import TaskFiles
 
 MILLISECONDS = 1e3
 
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 28), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
+"""Dask has its workers give freed memory back at once, which costs a fifth of the speed; `docs/cluster.md` says so."""
+
 
 def nothing(_, x):
     return x
@@ -37,6 +40,9 @@ def numbers(_, n):
 def workers(request):
     """``workers(n)``: an executor with n workers, started and warmed up."""
     started, closing = {}, []
+    patch = pytest.MonkeyPatch()
+    for name, value in KEEP_MEMORY.items():
+        patch.setenv(name, value)
 
     def make(n):
         if n not in started:
@@ -55,6 +61,7 @@ def workers(request):
         return started[n]
 
     yield make
+    patch.undo()
     for resource in reversed(closing):
         resource.shutdown() if isinstance(resource, ProcessPoolExecutor) else resource.close()
 
@@ -67,33 +74,57 @@ def kind(executor):
 def one_task_a_block(monkeypatch):
     monkeypatch.setattr(remote, "LEAST_SECONDS", 1e-12)
     monkeypatch.setattr(remote, "USUAL_SECONDS", 1e-12)
+    monkeypatch.setattr(remote, "SCHEDULER_SECONDS", 0.0)
+
+
+def compared(work, workers, rounds, benchmark):
+    """Work done here by one thread, by one worker and by two, turn and turn about; the least clock of each counts.
+
+    Beside the clocks stands the processor time of this process while two workers are at it: client and scheduler.
+    """
+    clocks, busy = {None: [], 1: [], 2: []}, []
+    set_thread_count(1)
+    try:
+        alone = work()
+        for _ in range(rounds):
+            for n, seconds in clocks.items():
+                where = {} if n is None else {"executor": workers(n)}
+                started, before = time.perf_counter(), time.process_time()
+                assert work(**where) == alone
+                seconds.append(time.perf_counter() - started)
+                busy.append(time.process_time() - before)
+    finally:
+        set_thread_count(None)
+    here, one, two = (min(seconds) for seconds in clocks.values())
+    benchmark.extra_info.update(here=here, one=one, two=two, client=busy[2::3])
+    benchmark.pedantic(lambda: None, rounds=1)
+    return (
+        f"one thread here {here:.2f} s, 1 worker {one:.2f} s, 2 workers {two:.2f} s: efficiency {one / two / 2:.2f}; "
+        f"client busy for {min(busy[2::3]):.2f} s"
+    )
 
 
 def test_efficiency(workers, benchmark, note, timing):
-    size, some = (PAPER, 120) if timing else (SMALL, 10)
+    size, some = ((400, *PAPER[1:]), 400) if timing else (SMALL, 10)
     models = mfg.linear_class(*size, seed=101)
 
     def solve(**where):
-        started = time.perf_counter()
-        found = [s.policy.tobytes() for s in mfg.solve_models(models, range(some), tol=5e-4, **where)]
-        return time.perf_counter() - started, found
+        return [s.policy.tobytes() for s in mfg.solve_models(models, range(some), tol=5e-4, **where)]
 
-    set_thread_count(1)
-    try:
-        alone = solve()[1]
-        seconds = {"here": [], 1: [], 2: []}
-        for _ in range(6 if timing else 1):  # turn and turn about; the least counts: the machine does other things
-            for n, clocks in seconds.items():
-                took, found = solve() if n == "here" else solve(executor=workers(n))
-                assert found == alone
-                clocks.append(took)
-    finally:
-        set_thread_count(None)
-    here, one, two = (min(clocks) for clocks in seconds.values())
-    benchmark.extra_info.update(here=here, one=one, two=two)
-    benchmark.pedantic(lambda: None, rounds=1)
-    text = f"one thread here {here:.2f} s, 1 worker {one:.2f} s, 2 workers {two:.2f} s: efficiency {one / two / 2:.2f}"
+    text = compared(solve, workers, 3 if timing else 1, benchmark)
     note(f"{title(size)}, {some} NE, {kind(workers(1))}", text if timing else "right (timing off)")
+
+
+def test_neighbours(workers, benchmark, note, timing):
+    size = (10_000, *PAPER[1:]) if timing else (300, 6, 3, 2)
+    models = mfg.linear_class(*size, seed=101)
+    pi = models[0].uniform_policy()
+
+    def count(**where):
+        return mfg.neighbour_counts(models, pi, 1e-4, **where).tolist()
+
+    text = compared(count, workers, 3 if timing else 1, benchmark)
+    note(f"{title(size)}, neighbours, {kind(workers(1))}", text if timing else "right (timing off)")
 
 
 def test_block(workers, one_task_a_block, benchmark, note, timing):

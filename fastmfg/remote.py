@@ -31,8 +31,15 @@ from fastmfg.executors import Tick, alone, set_thread_count
 LEAST_SECONDS, USUAL_SECONDS = 0.5, 2.0
 """Of a block: at least the first, so that its overhead is a few percent at most; the second while much is left."""
 
+SCHEDULER_SECONDS = 0.005
+"""Least time between two blocks, about twice what a Dask scheduler and its client spend on one: with many workers
+blocks are longer."""
+
 GROWTH = 4
 """How many times the largest block so far the next may be: the first blocks of a process load its kernels."""
+
+FIRST_BLOCKS = 64
+"""Blocks of one task each that go out at most while nothing is known of how long tasks take."""
 
 BLOCKS_A_WORKER = 3
 """Blocks in flight a worker: one runs, the others are at hand when it is done."""
@@ -164,21 +171,27 @@ class _Pool:
 
 
 class _Dask:
-    """A dask.distributed Client. The description is a task, which is done anew when its worker is lost."""
+    """A dask.distributed Client.
+
+    A worker that lacks the subject says so. The description it is then sent is a task: one worker gets it from another,
+    and it is done anew when its worker is lost.
+    """
 
     def __init__(self, client: Any, function: Callable[..., Any], description: Description | None) -> None:
         if getattr(client, "asynchronous", False):
             raise ValueError("executor is an asynchronous Dask client: give one made with asynchronous=False")
         self.client, self.function, self.address = client, function, client.scheduler.address
-        self.digest, self.threads = "" if description is None else description.digest, 1
+        self.description, self.threads = description, 1
+        self.digest, self.shared = "" if description is None else description.digest, None
         name = getattr(getattr(function, "func", function), "__name__", "task")
         self.key, self.sent = f"fastmfg-{name.strip('_')}-{uuid.uuid4().hex}", 0
-        self.description = None if description is None else self._share(description)
 
-    def _share(self, description: Description) -> Any:
-        quiet = {"distributed.admin.large-graph-warning-threshold": MOST_BYTES}
-        with import_module("dask").config.set(quiet):
-            return self.client.submit(itself, description, key=f"fastmfg-subject-{description.digest}")
+    def _share(self) -> Any:
+        if self.shared is None:
+            quiet = {"distributed.admin.large-graph-warning-threshold": MOST_BYTES}
+            with import_module("dask").config.set(quiet):
+                self.shared = self.client.submit(itself, self.description, key=f"fastmfg-subject-{self.digest}")
+        return self.shared
 
     def workers(self) -> int:
         try:
@@ -191,7 +204,9 @@ class _Dask:
     def submit(self, tasks: Sequence[Any], send: bool) -> Any:
         self.sent += 1
         key = f"{self.key}-{self.sent}"
-        return self.client.submit(run_block, self.function, tasks, self.digest, self.description, key=key)
+        return self.client.submit(
+            run_block, self.function, tasks, self.digest, self._share() if send else None, key=key
+        )
 
     def explained(self, error: Exception) -> Exception:
         if isinstance(error, CancelledError):
@@ -252,7 +267,8 @@ class BlockSize:
         """Tasks of the next block when so many are left."""
         if self.largest == 0:
             return 1
-        least, usual = (math.ceil(seconds / self.task_seconds) for seconds in (LEAST_SECONDS, USUAL_SECONDS))
+        shortest = max(LEAST_SECONDS, SCHEDULER_SECONDS * workers)
+        least, usual = (math.ceil(s / self.task_seconds) for s in (shortest, max(shortest, USUAL_SECONDS)))
         share = math.ceil(left / (BLOCKS_A_WORKER * workers))  # nobody waits for one long last block
         return min(left, max(least, min(usual, share)), GROWTH * self.largest)
 
@@ -278,7 +294,7 @@ class _Run:
             self.start, self.sent = self.start + n, self.sent + 1
 
     def _room(self) -> bool:
-        most = self.workers * (BLOCKS_A_WORKER if self.size.largest else 1)
+        most = self.workers * BLOCKS_A_WORKER if self.size.largest else min(self.workers, FIRST_BLOCKS)
         ahead = self.sent - min(self.out, default=self.sent)
         return len(self.out) < most and not (self.ordered and ahead >= MOST_AHEAD * self.workers)
 

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 import fastmfg as mfg
 from fastmfg import cluster, remote
+from fastmfg.comparing.counts_elsewhere import pairs_left
 from fastmfg.games import description, stored
 from fastmfg.games.description import code_digest, describe
 from fastmfg.planning.evaluate import _gaps_of as gaps_of
@@ -165,6 +166,32 @@ def test_distances_do_not_depend_on_the_size_of_squares(pool, monkeypatch):
         np.testing.assert_array_equal(mfg.neighbour_counts(models, pi, 0.4, executor=pool), alone[1])
 
 
+@pytest.mark.parametrize("most", [0, 10**6])
+def test_neighbours_in_large_classes_are_counted_elsewhere_too(pool, monkeypatch, most):
+    models = mfg.linear_class(300, 5, 3, 2, seed=2)
+    pi, said = models[0].uniform_policy(), []
+    distances = mfg.distance_matrix(models, pi)
+    monkeypatch.setattr("fastmfg.comparing.counts_elsewhere.SHARE", 1)
+    monkeypatch.setattr("fastmfg.comparing.counts_elsewhere.MOST_PAIRS", most)  # 0: all pairs are looked at
+    for radius in (0.0, 0.05, 0.3, 0.5, 4.0):
+        counts = mfg.neighbour_counts(models, pi, radius, executor=pool, tick=lambda *told: said.append(told))
+        np.testing.assert_array_equal(counts, (distances <= radius).sum(axis=1))
+        np.testing.assert_array_equal(counts, mfg.neighbour_counts(models, pi, radius))
+        assert mfg.central_model(models, pi, radius, executor=pool) == mfg.central_model(models, pi, radius)
+        assert said[-1][0] == said[-1][1]
+
+
+def test_pairs_left_are_in_groups_each_once():
+    sums = np.random.default_rng(0).random((8, 500))
+    radius = 0.2
+    pairs = [tuple(sorted(pair)) for group in pairs_left(sums, radius) for pair in zip(*map(list, group), strict=True)]
+    passing = (np.abs(sums[:, :, None] - sums[:, None]) <= radius).all(axis=0)
+    assert len(set(pairs)) == len(pairs) > 0
+    assert set(pairs) == {(i, j) for i, j in np.argwhere(passing) if i < j}
+    assert pairs_left(sums, 1.0) is None
+    assert pairs_left(sums, 0.0) == []
+
+
 def test_any_function_of_a_game(pool):
     models = class_of("linear")
     expected = [2.0 * mfg.ne_gap(game, game.uniform_policy()) for game in models]
@@ -181,6 +208,15 @@ def test_progress_is_told(elsewhere, pool):
     mfg.ne_gaps(models, models[0].uniform_policy(), tick=lambda done, of: said.append((done, of)), **where)
     assert [done for done, _ in said] == sorted(done for done, _ in said)
     assert said[-1] == (7, 7) and {of for _, of in said} == {7}  # 53 models in blocks of 8
+
+
+def test_the_example_of_the_docs_runs(tmp_path):
+    text = (Path(__file__).parents[1] / "docs" / "cluster.md").read_text(encoding="utf-8")
+    script = tmp_path / "example.py"
+    script.write_text(text.partition("```python\n")[2].partition("```")[0])
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-W", "error", script], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout == done.stderr == "", done.stderr
 
 
 # How tasks go out
@@ -244,6 +280,10 @@ def test_first_one_block_a_worker_then_few(here):
     assert here.most == 2  # nothing is known yet
     list(completed(here, square, range(100_000)))
     assert here.most <= 2 * remote.BLOCKS_A_WORKER
+    crowd = remote._Run(remote._Pool(here, square, None), range(1000), ordered=False)
+    crowd.workers, crowd.counted = 500, np.inf
+    crowd.fill()
+    assert len(crowd.out) == remote.FIRST_BLOCKS
 
 
 def test_results_do_not_pile_up_behind_a_slow_block(monkeypatch):
@@ -289,10 +329,11 @@ def test_the_size_of_blocks(clocks, left, workers):
     assert 1 <= n <= min(left, remote.GROWTH)
     size.largest = 10**9
     n = size.next(left, workers)
+    least = max(remote.LEAST_SECONDS, remote.SCHEDULER_SECONDS * workers)
     assert 1 <= n <= left
     if n < left:
-        assert n * size.task_seconds >= remote.LEAST_SECONDS * (1 - 1e-9)
-    assert (n - 1) * size.task_seconds <= remote.USUAL_SECONDS
+        assert n * size.task_seconds >= least * (1 - 1e-9)
+    assert (n - 1) * size.task_seconds <= max(remote.USUAL_SECONDS, least)
 
 
 def test_blocks_grow_to_the_usual_length():
@@ -302,6 +343,8 @@ def test_blocks_grow_to_the_usual_length():
         size.learn(n, n * 0.01)
     assert n == remote.USUAL_SECONDS / 0.01
     assert size.next(150, 2) == 50  # the last ones: at least half a second each
+    assert size.next(10**6, 1000) == 500  # 1000 workers: a block each 5 ms is what a scheduler keeps up with
+    assert size.next(10**6, 4000) == 800  # but no more than 4 times the largest
 
 
 # What is sent

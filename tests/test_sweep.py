@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from multiprocessing import active_children
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -439,6 +440,65 @@ def test_an_interrupted_sweep_goes_on(toml, tmp_path, number, workers):
     assert 3 <= done < 400
     content = run_sweep(read_sweep(toml), folder, shard=Shard(0, 40), tell=quiet)
     assert content["computed"] < 10 and content["present"] >= done
+
+
+EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
+STUBS = {
+    "python": 'exec "{python}" "$@"',
+    "fastmfg": 'exec "{python}" -m fastmfg.cli "$@"',
+    "dask": 'part=$1; shift; exec "{python}" -m distributed.cli.dask_$part "$@" &> "$part-$$.log"',
+    "srun": 'shift 3; "$@" & a=$!; "$@" & trap "kill $a $!" TERM; wait; wait',
+}
+"""What a cluster has, as programs of a line: `srun` starts the same twice."""
+
+
+@pytest.fixture
+def slurm(tmp_path, toml):
+    """``slurm(script, **variables)`` runs an example script beside the sweep's file, as a batch system would."""
+    (tmp_path / "home" / "fastmfg" / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / "home" / "fastmfg" / ".venv" / "bin" / "activate").touch()
+    (tmp_path / "bin").mkdir()
+    for name, line in STUBS.items():
+        program = tmp_path / "bin" / name
+        program.write_text("#!/usr/bin/env bash\n" + line.format(python=sys.executable) + "\n")
+        program.chmod(0o755)
+
+    def run(script, **variables):
+        env = (
+            os.environ
+            | {"HOME": str(tmp_path / "home"), "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+            | variables
+        )
+        text = (EXAMPLES / script).read_text().replace('export NUMBA_CACHE_DIR="$HOME/.cache/fastmfg-numba"', "true")
+        done = subprocess.run(
+            ["bash", "-c", text], cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.skipif(os.name != "posix", reason="shell scripts")
+def test_the_example_of_a_job_array(slurm, tmp_path, six):
+    both = {"SLURM_ARRAY_TASK_COUNT": "2", "SLURM_CPUS_PER_TASK": "1"}
+    assert "none yet" in slurm("slurm_array.sh", SLURM_ARRAY_TASK_ID="0", **both)
+    assert "6 of 6 done, 3 of them now" in slurm("slurm_array.sh", SLURM_ARRAY_TASK_ID="1", **both)
+    assert tables(tmp_path / "sweep-out") == six[2]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="shell scripts")
+def test_the_example_of_an_allocation(slurm, tmp_path, six):
+    pytest.importorskip("distributed")
+    assert "6 of 6 done, 6 of them now" in slurm("slurm_dask.sh", SLURM_JOB_ID="7", SLURM_NTASKS="2")
+    assert tables(tmp_path / "sweep-out") == six[2]
+    assert len(list(tmp_path.glob("worker-*.log"))) == 2 and not (tmp_path / "scheduler-7.json").exists()
+
+
+def test_the_example_of_a_sweep():
+    sweep = read_sweep(EXAMPLES / "sweep.toml")
+    assert len(sweep) == 300 and sweep.varied == ["models", "adversary", "seed"]
+    sweep.check()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmfg.comparing.conditional import ConditionalClass, condition_class
+from fastmfg.comparing.conditional import ConditionalClass, condition_class, condition_members
+from fastmfg.comparing.counts_elsewhere import Pairs, pairs_left, sums_elsewhere
 from fastmfg.comparing.distance import (
     below_diagonal,
     bound_high,
@@ -93,21 +94,48 @@ def neighbour_counts(
 ) -> Integers:
     """``|{N : d(M,N|policy) <= radius}|`` [M] of each model M, itself included.
 
-    `executor`: where the work is done (`fastmfg.remote`); nothing of the size [M, M] is then ever made, here or there.
-    By default this process's threads. `tick(done, total)` reports progress with an executor.
+    `executor`: where the work is done (`fastmfg.remote`), this process's threads by default; nothing of the size [M, M]
+    is ever made, here or there. `tick(done, total)` reports progress with an executor: of large classes first that of
+    setting pairs apart, then that of deciding those left. Distances that equal the radius within rounding may fall to
+    either side.
     """
     largest = real("radius", radius, 0.0, include_low=True)
     if executor is None:
         return count_neighbours(condition_class(models, policy), largest).counts
     family = require_class("models", models)._family
     pi = family.policy("policy", policy)
-    squares = pair_squares(family, len(models))
+    groups: list[Pairs] | None = None
+    if len(models) > LARGE:
+        groups = pairs_left(sums_elsewhere(family, pi, executor, tick), largest + ROUNDING * family.horizon)
+    if groups is None:
+        return _counted_by_squares(family, pi, largest, executor, tick)
     counts = np.ones(len(models), dtype=np.int64)
-    found = spread(partial(_square_counts, policy=pi, radius=largest), family, squares, executor, tick)
+    found = spread(partial(_near_pairs, policy=pi, radius=largest), family, groups, executor, tick)
+    for (left, right), near in zip(groups, found, strict=True):
+        np.add.at(counts, left[near], 1)
+        np.add.at(counts, right[near], 1)
+    return counts
+
+
+def _counted_by_squares(family: Family, policy: Floats, radius: float, executor: Any, tick: Tick | None) -> Integers:
+    """Neighbours of all models, all pairs looked at."""
+    squares, counts = pair_squares(family, len(family)), np.ones(len(family), dtype=np.int64)
+    found = spread(partial(_square_counts, policy=policy, radius=radius), family, squares, executor, tick)
     for (rows, cols), (of_rows, of_cols) in zip(squares, found, strict=True):
         counts[rows.start : rows.stop] += of_rows
         counts[cols.start : cols.stop] += of_cols
     return counts
+
+
+def _near_pairs(family: Family, pairs: Pairs, policy: Floats, radius: float) -> NDArray[np.bool_]:
+    """Which pairs of models are within the radius, [k]."""
+    members = np.unique(np.concatenate(pairs))
+    left, right = (np.searchsorted(members, models) for models in pairs)
+    wanted = np.zeros((members.size, members.size), dtype=np.bool_)
+    wanted[np.maximum(left, right), np.minimum(left, right)] = True
+    near = find_neighbourhoods(condition_members(family, policy, members), radius, wanted).near
+    found: NDArray[np.bool_] = near[left, right]
+    return found
 
 
 def _square_counts(
