@@ -78,6 +78,15 @@ def crowd_base(mu, h, H, coefficient, epsilon, base, last, congestion):
     return r
 
 
+def count_faults(pi, legal, tolerance):
+    """Rows of a policy [S, A] that are no distributions over legal actions."""
+    faults = 0
+    for row, allowed in zip(pi.tolist(), legal.tolist(), strict=True):
+        stray = any(p != 0 and not ok for p, ok in zip(row, allowed, strict=True))
+        faults += not (min(row) >= 0 and abs(math.fsum(row) - 1) <= tolerance and not stray)
+    return faults
+
+
 def population(mu, pi, joint):
     """What the functions of a game see: ``mu(s)``, or ``mu(s) pi(a|s)``."""
     if not joint:

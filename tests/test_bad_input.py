@@ -1,5 +1,6 @@
 """Bad input: the right kind of error, and a message that names the argument, the index and the value."""
 
+import naive
 import numba
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from builders import crowd_game, swept_fill, swept_prepare, swept_reward
 import fastmfg as mfg
 from fastmfg import executors
 from fastmfg.comparing import lower_bounds, upper_bounds
+from fastmfg.games import checks
+from fastmfg.kernels import check
 
 S, A, H = 3, 2, 2
 ROWS = np.full((S, A, S), 1 / 3)
@@ -500,6 +503,14 @@ def test_policies(name, call, policy, error, message):
         call(make_game(legal=LEGAL), policy)
 
 
+@pytest.mark.parametrize(("policy", "error", "message"), BAD_POLICIES)
+def test_large_policies(policy, error, message, monkeypatch):
+    monkeypatch.setattr(checks, "LARGE", 0)
+    mfg.ne_gap(make_game(legal=LEGAL), LEGAL_POLICY)
+    with pytest.raises(error, match="^policy" + message):
+        mfg.ne_gap(make_game(legal=LEGAL), policy)
+
+
 # Arguments of planning and comparing
 
 
@@ -674,3 +685,16 @@ def test_a_joint_game_that_indexes_its_population_needs_no_mask():
             [0.5, 0.5], lambda h, joint: np.stack([0 * joint + 0.5] * 2, axis=-1), lambda h, joint: -joint, horizon=2,
             population="joint",
         )  # fmt: skip
+
+
+def test_counting_faults_is_naive():
+    rng = np.random.default_rng(0)
+    policy = rng.dirichlet(np.ones(3), 40)
+    legal = np.ones((40, 3), dtype=bool)
+    policy[3, 1], policy[5, 0], policy[7] = np.nan, np.inf, [1.5, -0.5, 0.0]
+    policy[9, 2] += 1e-8
+    policy[12, 0] += 1e-10
+    legal[20, 0] = False
+    assert (
+        check.count_faults(policy, legal, checks.TOLERANCE) == naive.count_faults(policy, legal, checks.TOLERANCE) == 5
+    )

@@ -20,6 +20,7 @@ from fastmfg.kernels.jit import Filler, Kernel
 
 TWINS = {
     "backup.back_up": naive.back_up,
+    "check.count_faults": naive.count_faults,
     "cover.cover_centres": naive_bridge.cover_centres,
     "cover.weighted_rows": naive_bridge.weighted_rows,
     "crowd.act": naive_population.act,
@@ -44,6 +45,9 @@ TWINS = {
     "prepare.prepare_steps": naive_diagnostics.prepare_steps,
     "reward.crowd_aversion": naive.crowd_aversion,
     "reward.crowd_base": naive.crowd_base,
+    "reward.crowd_base_own": naive.crowd_base,
+    "reward.crowd_base_own_part": naive.crowd_base,
+    "reward.crowd_base_part": naive.crowd_base,
     "reward.reward_step": naive.reward_step,
     "reward.rewards": naive.rewards,
     "softmax.mirror_step": naive.mirror_step,

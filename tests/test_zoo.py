@@ -10,8 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fastmfg as mfg
 from fastmfg import zoo
+from fastmfg.games.grid_game import price_table
 from fastmfg.kernels import reward as reward_kernels
-from fastmfg.kernels.jit import Common
+from fastmfg.kernels.jit import F1, F2, REWARD_PART, Common, i8, kernel
 
 WALLED = {
     "size": 6,
@@ -210,16 +211,45 @@ def test_rewards_of_crowd_modelling_2d(n, walls, positional, congestion, only_cr
 
 
 @pytest.mark.parametrize("coefficient", [0.0, 0.6, -2.0])
-def test_the_reward_kernel(coefficient):
+@pytest.mark.parametrize("sums", ["", "b", "l", "p", "blp"])
+def test_the_reward_kernel(coefficient, sums):
     S, A, H = 4, 3, 3
-    base, last, price = np.random.default_rng(3).standard_normal((3, S, A))
+    rng = np.random.default_rng(3)
+    base, last, price = (
+        rng.standard_normal((S, 1)) + rng.standard_normal(A) if name in sums else rng.standard_normal((S, A))
+        for name in "blp"
+    )
     mu = density_of(S)
-    shared = np.concatenate([[S, H, coefficient, 1e-25], base.ravel(), last.ravel(), price.ravel()])
+    shared = price_table([S, H, coefficient, 1e-25], [base, last, price])
     common = Common(shared, mu, np.ones((S, A), dtype=bool))
     for h in range(H):
+        ref = naive.crowd_base(mu, h, H, coefficient, 1e-25, base, last, price)
         comp = np.full((S, A), np.nan)
         assert reward_kernels.reward_step(reward_kernels.crowd_base, common, np.empty(0), h, mu, comp) == 0
-        assert_allclose(comp, naive.crowd_base(mu, h, H, coefficient, 1e-25, base, last, price), rtol=1e-13)
+        assert_allclose(comp, ref, rtol=1e-12)
+        part = np.full((A, 5), np.nan)
+        assert reward_part(reward_kernels.crowd_base, h, mu, shared, np.empty(0), 1, 3, part) == 0
+        assert_array_equal(part[:, :2].T, comp[1:3])
+        assert np.isnan(part[:, 2:]).all()
+
+
+@kernel(i8(REWARD_PART, i8, F1, F1, F1, i8, i8, F2))
+def _part(part, h, population, shared, theta, lo, hi, out):
+    return part(h, population, shared, theta, lo, hi, out)
+
+
+def reward_part(whole, *arguments):
+    return _part(whole.part, *arguments)
+
+
+def test_tables_that_are_sums_are_stored_as_sums():
+    place, move = np.random.default_rng(0).standard_normal(50), np.array([0.3, 0.0, -0.1])
+    summed, other = place[:, None] + move, place[:, None] * move
+    S, A = summed.shape
+    assert price_table([], [summed, summed, None]).size == 3 + 2 * (S + A)
+    assert price_table([], [summed, other, None]).size == 3 + (S + A) + S * A
+    game = zoo.crowd_modelling_2d(30, 3)
+    assert game._family.common.shared.size < 3 * game.n_states
 
 
 def test_where_the_crowd_starts():

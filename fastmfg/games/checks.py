@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmfg.executors import map_tasks
+from fastmfg.kernels.check import count_faults
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 TOLERANCE = 1e-9
 """Probabilities must sum to one within this; they are never renormalised."""
+
+LARGE = 1_000_000
+"""Entries of a policy that are looked at by a kernel first; what is wrong is found out only where something is."""
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:
@@ -118,7 +124,13 @@ def legal_mask(legal: ArrayLike | None, n_states: int, n_actions: int) -> NDArra
 
 def policy_array(name: str, policy: ArrayLike, legal: NDArray[np.bool_], horizon: int) -> Floats:
     """A fresh copy [H, S, A] whose rows are distributions over legal actions."""
-    array = float_array(name, policy, (horizon, *legal.shape))
+    given = number_array(name, policy, (horizon, *legal.shape), "fiub", "real")
+    array = np.array(given, dtype=np.float64, order="C")
+    if array.size > LARGE:
+        allowed = np.array(legal)  # writable, as kernels want arrays
+        if not any(map_tasks(lambda pi: count_faults(pi, allowed, TOLERANCE), array)):
+            return array
+    refuse_non_finite(name, array)
     refuse_non_distributions(name, array)
     stray = (array > 0) & ~legal
     if stray.any():

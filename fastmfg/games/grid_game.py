@@ -69,7 +69,7 @@ def priced_game(
     refuse_non_distributions("chances", rows)
     steps = whole("horizon", horizon, 1)
     last = ordinary if last_base is None else float_array("last_base", last_base, (S, A))
-    tables = [ordinary, last] if congestion is None else [ordinary, last, float_array("congestion", congestion, (S, A))]
+    tables = [ordinary, last, None if congestion is None else float_array("congestion", congestion, (S, A))]
     coefficient = real("crowd_aversion", crowd_aversion, -np.inf)
     offset = real("epsilon", epsilon, 0.0)
     family = CompiledFamily(
@@ -80,10 +80,34 @@ def priced_game(
         legal=legal,
         n_actions=A,
         horizon=steps,
-        shared=np.concatenate([[S, steps, coefficient, offset], np.ravel(tables)]),
+        shared=price_table([S, steps, coefficient, offset], tables),
         thetas=rows.reshape(1, -1),
         aux_size=0,
         successors=successors,
         moves=moves,
     )
     return Game._of(family, 0)
+
+
+def price_table(numbers: list[float], tables: list[Floats | None]) -> Floats:
+    """What `crowd_base` reads: numbers, forms and tables.
+
+    A table that is a sum of a part of the state and one of the action, within rounding, is stored as that sum, so that
+    large games need not read S A numbers a step.
+    """
+    forms, parts = [], []
+    for entries in tables:
+        form, part = _stored(entries)
+        forms.append(form)
+        parts.append(part)
+    return np.concatenate([numbers, forms, *parts])
+
+
+def _stored(entries: Floats | None) -> tuple[float, Floats]:
+    if entries is None:
+        return reward_kernels.NOTHING, np.empty(0)
+    place, move = entries[:, 0], entries[0] - entries[0, 0]
+    rounding = 4 * np.finfo(float).eps * np.abs(entries).max()
+    if np.abs(place[:, None] + move - entries).max() <= rounding:
+        return reward_kernels.SUM, np.concatenate([place, move])
+    return reward_kernels.TABLE, entries.T.ravel()

@@ -10,18 +10,19 @@ from numba import types
 
 from fastmfg.kernels.density import own_tile
 from fastmfg.kernels.elementary import exp_below
-from fastmfg.kernels.jit import COMMON, F1, F3, FILL, PREPARE, REWARD, b1, f8, i8, inline, kernel
+from fastmfg.kernels.jit import COMMON, F1, F3, FILL, PREPARE, REWARD, REWARD_PART, b1, f8, i8, inline, kernel
 from fastmfg.kernels.passes import (
-    BLOCK,
     NOT_FINITE,
     TURNED,
     WORKSPACE,
+    add_expected,
     average_all,
-    block_values,
+    block_rewards,
     push_all,
     reward_pair,
 )
 from fastmfg.kernels.rows import is_factored
+from fastmfg.kernels.segments import BLOCK
 from fastmfg.kernels.team import claim, claim_next, end_phase, note
 
 
@@ -33,11 +34,16 @@ def close_block(q, legal, step, lo, hi, y, pi, top, total, V):
     for i in range(n):
         value[i], top[i], total[i] = 0.0, -np.inf, 0.0
     for a in range(A):
-        q_a, y_a, p, allowed = q[a, :n], y[a, lo:hi], pi[a, lo:hi], legal[a, lo:hi]
+        q_a, y_a, p = q[a, :n], y[a, lo:hi], pi[a, lo:hi]
         for i in range(n):
             value[i] += p[i] * q_a[i]
-            y_a[i] = y_a[i] + step * q_a[i] if allowed[i] else -1e300
-            top[i] = max(top[i], y_a[i])
+            y_a[i] += step * q_a[i]
+        if legal.size > 0:
+            allowed = legal[a, lo:hi]
+            for i in range(n):
+                y_a[i] = y_a[i] if allowed[i] else -1e300
+        for i in range(n):
+            top[i] = y_a[i] if y_a[i] > top[i] else top[i]  # `max` minds NaN, and is no vector code
     for a in range(A):
         exp_below(y[a, lo:hi], top, pi[a, lo:hi], total)
     for i in range(n):
@@ -48,8 +54,8 @@ def close_block(q, legal, step, lo, hi, y, pi, top, total, V):
             p[i] *= total[i]
 
 
-@kernel(types.void(PREPARE, FILL, REWARD, COMMON, F1, TURNED, b1, f8, i8, F3, F3, WORKSPACE))
-def descend(prepare, fill, reward, common, theta, turned, joint, step, iterations, y, pi, work):
+@kernel(types.void(PREPARE, FILL, REWARD, REWARD_PART, COMMON, F1, TURNED, b1, f8, i8, F3, F3, WORKSPACE))
+def descend(prepare, fill, reward, part, common, theta, turned, joint, step, iterations, y, pi, work):
     """``y <- y + step Q^pi``, ``pi = softmax(y)`` over legal actions, so many times; ``y, pi [H, A, S]`` in place.
 
     Each member of a team calls this with the same arrays. ``work.fault`` is 0 afterwards, or the status of a family's
@@ -70,12 +76,13 @@ def descend(prepare, fill, reward, common, theta, turned, joint, step, iteration
                 phase = reward_pair(reward, common, theta, joint, pi, work, h, phase)
             if is_factored(common) and not last:
                 phase = average_all(fill, common, theta, turned, work, h, V_next, moved, phase, tile)
-            r = work.rewards[place]
             p = claim(board, phase)
             while p < P:
                 for lo in range(parts[p], parts[p + 1], BLOCK):
                     hi = min(parts[p + 1], lo + BLOCK)
-                    block_values(fill, common, theta, turned, work, h, last, r, V_next, moved, lo, hi, tile, q)
+                    block_rewards(part, common, theta, work, h, place, lo, hi, q)
+                    if not last:
+                        add_expected(fill, common, theta, turned, work, h, V_next, moved, lo, hi, tile, q)
                     close_block(q, turned.legal, step, lo, hi, y[h], pi[h], top, total, V)
                 if h == 0 and not np.isfinite(V[parts[p] : parts[p + 1]].sum()):
                     note(work.fault, NOT_FINITE)

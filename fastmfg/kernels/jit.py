@@ -34,6 +34,8 @@ B2 = b1[:, ::1]
 PREPARE = types.FunctionType(i8(i8, F1, F1, F1, F1))
 FILL = types.FunctionType(i8(i8, F1, F1, F1, i8, i8, F3))
 REWARD = types.FunctionType(i8(i8, F1, F1, F1, F2))
+REWARD_PART = types.FunctionType(i8(i8, F1, F1, F1, i8, i8, F2))
+"""``(h, population, shared, theta, lo, hi, out)``: rewards of states lo..hi-1 into ``out [A, *]``, from column 0."""
 
 
 class Common(NamedTuple):
@@ -134,8 +136,8 @@ def kernel(signature):
 def inline(function):
     """Decorator: a helper compiled into the kernels that call it.
 
-    Forced into them, and not left to the compiler, which decides otherwise for a kernel that it finds in the cache: sums
-    would be reordered otherwise, and last bits differ between a process that compiles and one that loads.
+    Forced into them: left to the compiler, which decides otherwise for a kernel that stands in the cache, last bits
+    would differ between a process that compiles and one that loads.
     """
     return njit(fastmath=REORDER, error_model="numpy", forceinline=True)(function)
 
@@ -157,6 +159,7 @@ class Filler(_Lazy, types.WrapperAddressProtocol):
         _Lazy.__init__(self, function)
         self._numba_type_ = kind
         self._cache = cache
+        self.part = None  # of a reward: the filler that gives those of some of the states, where there is one
 
     def _make(self):
         def decorator(cache):
@@ -183,3 +186,13 @@ class Filler(_Lazy, types.WrapperAddressProtocol):
 def filler(kind):
     """Decorator: a built-in function of a family (``PREPARE``, ``FILL`` or ``REWARD``), compiled at first use."""
     return lambda function: Filler(function, kind)
+
+
+def part_of(whole):
+    """Decorator: the rewards of some of the states (``REWARD_PART``), where `whole` gives those of all."""
+
+    def decorate(function):
+        whole.part = Filler(function, REWARD_PART)
+        return whole.part
+
+    return decorate

@@ -12,10 +12,8 @@ from numba import types
 
 from fastmfg.kernels.jit import B2, F2, F3, I1, I2, inline
 from fastmfg.kernels.rows import dot, gather_dot, is_dense, is_factored, scatter
+from fastmfg.kernels.segments import BLOCK, SEGMENTS, Segments, add_ahead, add_moved, add_weighted, in_segments
 from fastmfg.kernels.team import claim, claim_next, end_phase, note
-
-BLOCK = 256
-"""States whose values and exponentials are taken at a time."""
 
 NOT_FINITE = -1
 """Status: values overflow or are NaN."""
@@ -24,9 +22,13 @@ NOT_FINITE = -1
 class Turned(NamedTuple):
     """A family's tables by action, as loops over states want them."""
 
-    legal: np.ndarray  # [A, S]
-    moves: np.ndarray  # [A, S] int32   of a factored game; empty for others
-    places: np.ndarray  # [K, S] int32   where noise leads; empty for others
+    legal: np.ndarray  # [A, S]   empty where all actions are legal everywhere
+    moves: np.ndarray  # [A, S] int32   of a factored game; empty for others, and where there are segments
+    places: np.ndarray  # [K, S] int32   where noise leads; likewise
+    moves_to: Segments  # a factored game's moves by where they lead; empty where a table is as good
+    moves_from: Segments  # the same moves by where they start
+    noise_to: Segments  # its noise by where it leads; only where moves are in segments too
+    noise_from: Segments
 
 
 class Workspace(NamedTuple):
@@ -38,14 +40,14 @@ class Workspace(NamedTuple):
     flows: np.ndarray  # [2, P, S]   what each part sends where
     values: np.ndarray  # [4, S]   of two steps: of the policy, and greedily
     moved: np.ndarray  # [2, S]
-    rewards: np.ndarray  # [2, S, A]   of two steps
+    rewards: np.ndarray  # [2, S, A]   of two steps; empty where rewards come by parts
     populations: np.ndarray  # [2, S*A]   of joint populations; empty for others
     fault: np.ndarray  # [1]
     board: np.ndarray  # [phases, 2]   what was claimed and done (`team`)
 
 
 SHORT2 = types.int32[:, ::1]
-TURNED = types.NamedTuple((B2, SHORT2, SHORT2), Turned)
+TURNED = types.NamedTuple((B2, SHORT2, SHORT2, SEGMENTS, SEGMENTS, SEGMENTS, SEGMENTS), Turned)
 WORKSPACE = types.NamedTuple((F2, F2, I1, F3, F2, F2, F3, F2, I1, I2), Workspace)
 
 PHASES = 7
@@ -142,28 +144,8 @@ def average_noise(fill, common, theta, h, aux, places, V, lo, hi, tile, out):
 
 
 @inline
-def immediate(r, lo, hi, q):
-    """``q [A, B]`` of the last step."""
-    block = r[lo:hi]
-    for a in range(q.shape[0]):
-        q_a = q[a]
-        for i in range(hi - lo):
-            q_a[i] = block[i, a]
-
-
-@inline
-def after_moves(r, moves, V, lo, hi, q):
-    """``q [A, B]`` of a factored game, V being the expectation over noise."""
-    block = r[lo:hi]
-    for a in range(q.shape[0]):
-        q_a, target = q[a], moves[a, lo:hi]
-        for i in range(target.size):
-            q_a[i] = block[i, a] + V[target[i]]
-
-
-@inline
-def along_rows(fill, common, theta, h, aux, r, V, lo, hi, tile, q):
-    """``q [A, B]`` of a game that is not factored; the status of the family."""
+def along_rows(fill, common, theta, h, aux, V, lo, hi, tile, q):
+    """``q [A, B] += P V`` of a game that is not factored; the status of the family."""
     for first in range(lo, hi, tile.shape[0]):
         end = min(hi, first + tile.shape[0])
         status = fill(h, aux, common.shared, theta, first, end, tile[: end - first])
@@ -172,56 +154,88 @@ def along_rows(fill, common, theta, h, aux, r, V, lo, hi, tile, q):
         for s in range(first, end):
             for a in range(q.shape[0]):
                 row = tile[s - first, a]
-                ahead = dot(row, V) if is_dense(common) else gather_dot(row, common.successors[s, a], V)
-                q[a, s - lo] = r[s, a] + ahead
+                q[a, s - lo] += dot(row, V) if is_dense(common) else gather_dot(row, common.successors[s, a], V)
     return 0
 
 
 @inline
 def push_all(prepare, fill, common, theta, turned, joint, pi, work, phase, tile):
     """The density of all steps, in ``work.density``; the next phase."""
-    parts, board = work.parts, work.board
-    P = parts.size - 1
+    board, P = work.board, work.parts.size - 1
     for h in range(pi.shape[0] - 1):
-        mu, aux = work.density[h], work.aux[h]
+        mu, aux, out = work.density[h], work.aux[h], work.density[h + 1]
         if aux.size > 0:
             if claim(board, phase) == 0:
                 population = seen(mu, pi[h], joint, work.populations[0])
                 note(work.fault, prepare(h, population, common.shared, theta, aux))
                 claim_next(board, phase)
             phase = end_phase(board, phase, 1)
-        p = claim(board, phase)
-        while p < P:
-            lo, hi, out = parts[p], parts[p + 1], work.flows[0, p]
-            if is_factored(common):
-                send_moves(turned.moves, mu, pi[h], lo, hi, out)
-            else:
-                note(work.fault, send_rows(fill, common, theta, h, aux, mu, pi[h], lo, hi, tile, out))
-            p = claim_next(board, phase)
-        phase = end_phase(board, phase, P)
+        if in_segments(turned.moves_to):
+            phase = move_along(turned.moves_to, mu, pi[h], work, phase, work.moved[0])
+            if in_segments(turned.noise_to):
+                phase = carry_along(turned.noise_to, work.moved[0], work, phase, out)
+                continue
+        else:
+            p = claim(board, phase)
+            while p < P:
+                lo, hi, flow = work.parts[p], work.parts[p + 1], work.flows[0, p]
+                if is_factored(common):
+                    send_moves(turned.moves, mu, pi[h], lo, hi, flow)
+                else:
+                    note(work.fault, send_rows(fill, common, theta, h, aux, mu, pi[h], lo, hi, tile, flow))
+                p = claim_next(board, phase)
+            phase = end_phase(board, phase, P)
         if is_factored(common):
             p = claim(board, phase)
             while p < P:
-                lo, hi = parts[p], parts[p + 1]
-                gather(work.flows[0], lo, hi, work.moved[0])
-                status = send_noise(
-                    fill, common, theta, h, aux, turned.places, work.moved[0], lo, hi, tile, work.flows[1, p]
+                lo, hi, flow = work.parts[p], work.parts[p + 1], work.flows[1, p]
+                if not in_segments(turned.moves_to):
+                    gather(work.flows[0], lo, hi, work.moved[0])
+                note(
+                    work.fault,
+                    send_noise(fill, common, theta, h, aux, turned.places, work.moved[0], lo, hi, tile, flow),
                 )
-                note(work.fault, status)
                 p = claim_next(board, phase)
             phase = end_phase(board, phase, P)
         p = claim(board, phase)
         while p < P:
-            flows = work.flows[1 if is_factored(common) else 0]
-            gather(flows, parts[p], parts[p + 1], work.density[h + 1])
+            gather(work.flows[1 if is_factored(common) else 0], work.parts[p], work.parts[p + 1], out)
             p = claim_next(board, phase)
         phase = end_phase(board, phase, P)
     return phase
 
 
 @inline
+def move_along(segments, mu, pi, work, phase, out):
+    """Where the crowd is after its moves and before the noise; the next phase."""
+    board, parts = work.board, work.parts
+    p = claim(board, phase)
+    while p < parts.size - 1:
+        for lo in range(parts[p], parts[p + 1], BLOCK):
+            out[lo : min(parts[p + 1], lo + BLOCK)] = 0.0
+            add_moved(segments, lo // BLOCK, mu, pi, out)
+        p = claim_next(board, phase)
+    return end_phase(board, phase, parts.size - 1)
+
+
+@inline
+def carry_along(segments, x, work, phase, out):
+    """``out = sum w x`` over the segments of noise: of a density, or of values; the next phase."""
+    board, parts = work.board, work.parts
+    p = claim(board, phase)
+    while p < parts.size - 1:
+        for lo in range(parts[p], parts[p + 1], BLOCK):
+            out[lo : min(parts[p + 1], lo + BLOCK)] = 0.0
+            add_weighted(segments, lo // BLOCK, x, out)
+        p = claim_next(board, phase)
+    return end_phase(board, phase, parts.size - 1)
+
+
+@inline
 def reward_pair(reward, common, theta, joint, pi, work, h, phase):
     """Rewards of the steps h and h-1, a part each: they come whole; the next phase."""
+    if work.rewards.size == 0:
+        return phase
     steps = min(2, h + 1)
     j = claim(work.board, phase)
     while j < steps:
@@ -234,6 +248,8 @@ def reward_pair(reward, common, theta, joint, pi, work, h, phase):
 @inline
 def average_all(fill, common, theta, turned, work, h, V, out, phase, tile):
     """Expectation of V over the noise of all states of a factored game; the next phase."""
+    if in_segments(turned.noise_from):
+        return carry_along(turned.noise_from, V, work, phase, out)
     parts = work.parts
     P = parts.size - 1
     p = claim(work.board, phase)
@@ -245,11 +261,27 @@ def average_all(fill, common, theta, turned, work, h, V, out, phase, tile):
 
 
 @inline
-def block_values(fill, common, theta, turned, work, h, last, r, V, moved, lo, hi, tile, q):
-    """``q [A, B]`` of the states lo..hi-1; `moved` is the expectation of V over noise where the game is factored."""
-    if last:
-        immediate(r, lo, hi, q)
+def block_rewards(part, common, theta, work, h, place, lo, hi, q):
+    """``q [A, B] = r`` of the states lo..hi-1: those of the table made last, or asked for here."""
+    if work.rewards.size == 0:
+        note(work.fault, part(h, work.density[h], common.shared, theta, lo, hi, q))
+        return
+    block = work.rewards[place, lo:hi]
+    for a in range(q.shape[0]):
+        q_a = q[a]
+        for i in range(hi - lo):
+            q_a[i] = block[i, a]
+
+
+@inline
+def add_expected(fill, common, theta, turned, work, h, V, moved, lo, hi, tile, q):
+    """``q [A, B] +=`` what is expected of V a step later; `moved` is its mean over noise where the game is factored."""
+    if in_segments(turned.moves_from):
+        add_ahead(turned.moves_from, lo // BLOCK, lo, moved, q)
     elif is_factored(common):
-        after_moves(r, turned.moves, moved, lo, hi, q)
+        for a in range(q.shape[0]):
+            q_a, target = q[a], turned.moves[a, lo:hi]
+            for i in range(target.size):
+                q_a[i] += moved[target[i]]
     else:
-        note(work.fault, along_rows(fill, common, theta, h, work.aux[h], r, V, lo, hi, tile, q))
+        note(work.fault, along_rows(fill, common, theta, h, work.aux[h], V, lo, hi, tile, q))

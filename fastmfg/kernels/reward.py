@@ -5,7 +5,7 @@ from numba import types
 
 from fastmfg.kernels.density import population_of
 from fastmfg.kernels.elementary import log_row
-from fastmfg.kernels.jit import COMMON, F1, F2, F3, F4, I1, REWARD, b1, filler, i8, kernel
+from fastmfg.kernels.jit import COMMON, F1, F2, F3, F4, I1, REWARD, b1, filler, i8, inline, kernel, part_of
 
 BLOCK = 256
 """States whose logarithms are taken in one loop."""
@@ -49,30 +49,82 @@ def reward_step(reward, common, theta, h, population, out):
     return reward(h, population, common.shared, theta, out)
 
 
+HEADER = 7
+"""Numbers of `crowd_base` before its tables: S, H, coefficient, epsilon, and the forms of its three tables."""
+
+NOTHING, SUM, TABLE = 0.0, 1.0, 2.0
+"""Forms of a table over (s, a): none; ``place(s) + move(a)``, stored as place [S], move [A]; any, stored as [A, S]."""
+
+
+@inline
+def _entries(form, S, A):
+    return 0 if form == NOTHING else S + A if form == SUM else S * A
+
+
+@inline
+def _row_of(table, form, S, a, lo, hi):
+    """One action's numbers of the states lo..hi-1, and what is to be added to each."""
+    if form == SUM:
+        return table[lo:hi], table[S + a]
+    return table[a * S + lo : a * S + hi], 0.0
+
+
+@inline
+def _price_crowd(h, population, shared, coefficient, lo, hi, out):
+    """Rewards of the states lo..hi-1 into ``out[a, s - lo]``."""
+    S, A = int(shared[0]), out.shape[0]
+    last, epsilon = h + 1 == int(shared[1]), shared[3]
+    first = HEADER + (_entries(shared[4], S, A) if last else 0)
+    form, base = shared[5 if last else 4], shared[first:]
+    congestion = shared[HEADER + _entries(shared[4], S, A) + _entries(shared[5], S, A) :]
+    logs = np.empty(BLOCK)
+    for start in range(lo, hi, BLOCK):
+        end = min(hi, start + BLOCK)
+        mu, log = population[start:end], logs[: end - start]
+        if coefficient == 0.0:
+            log[:] = 0.0
+        else:
+            log_row(mu, epsilon, log)
+            for i in range(log.size):
+                log[i] *= coefficient
+        for a in range(A):
+            place, move = _row_of(base, form, S, a, start, end)
+            target = out[a, start - lo : end - lo]
+            for i in range(target.size):
+                target[i] = (place[i] + move) - log[i]
+            if shared[6] != NOTHING and not last:
+                place, move = _row_of(congestion, shared[6], S, a, start, end)
+                for i in range(target.size):
+                    target[i] -= mu[i] * (place[i] + move)
+
+
 @filler(REWARD)
 def crowd_base(h, population, shared, theta, out):
     """A table, less a price of crowds: ``base(s,a) - coefficient log(mu(s) + epsilon) - mu(s) congestion(s,a)``.
 
-    `shared`: S, H, coefficient, epsilon, then tables [S, A]: base of all steps but the last, base of the last, and
-    congestion, which may be left out. Nothing is charged for congestion at the last step, whose move leads nowhere.
+    `shared`: HEADER, then base of all steps but the last, base of the last, and congestion, each in its form. Nothing
+    is charged for congestion at the last step, whose move leads nowhere.
     """
-    S, A = out.shape
-    H, coefficient, epsilon = int(shared[1]), shared[2], shared[3]
-    size = S * A
-    start = 4 + (size if h + 1 == H else 0)
-    base = shared[start : start + size].reshape(S, A)
-    logs = np.zeros(BLOCK)
-    for lo in range(0, S, BLOCK):
-        hi = min(S, lo + BLOCK)
-        if coefficient != 0.0:
-            log_row(population[lo:hi], epsilon, logs[: hi - lo])
-        for s in range(lo, hi):
-            crowd = coefficient * logs[s - lo]
-            for a in range(A):
-                out[s, a] = base[s, a] - crowd
-    if h + 1 < H and shared.size > 4 + 2 * size:
-        congestion = shared[4 + 2 * size :].reshape(S, A)
-        for s in range(S):
-            for a in range(A):
-                out[s, a] -= population[s] * congestion[s, a]
+    _price_crowd(h, population, shared, shared[2], 0, out.shape[0], out.T)
+    return 0
+
+
+@part_of(crowd_base)
+def crowd_base_part(h, population, shared, theta, lo, hi, out):
+    """The same of some of the states."""
+    _price_crowd(h, population, shared, shared[2], lo, hi, out)
+    return 0
+
+
+@filler(REWARD)
+def crowd_base_own(h, population, shared, theta, out):
+    """The same with a coefficient of the model's own, the last number of `theta`; that in `shared` is not used."""
+    _price_crowd(h, population, shared, theta[theta.size - 1], 0, out.shape[0], out.T)
+    return 0
+
+
+@part_of(crowd_base_own)
+def crowd_base_own_part(h, population, shared, theta, lo, hi, out):
+    """The same of some of the states."""
+    _price_crowd(h, population, shared, theta[theta.size - 1], lo, hi, out)
     return 0

@@ -9,17 +9,19 @@ from numba import types
 
 from fastmfg.kernels.backup import two_dots, two_gather_dots
 from fastmfg.kernels.density import own_tile
-from fastmfg.kernels.jit import COMMON, F1, F3, FILL, I2, PREPARE, REWARD, b1, f8, inline, kernel
+from fastmfg.kernels.jit import COMMON, F1, F3, FILL, I2, PREPARE, REWARD, REWARD_PART, b1, f8, inline, kernel
 from fastmfg.kernels.passes import (
-    BLOCK,
     NOT_FINITE,
     TURNED,
     WORKSPACE,
-    immediate,
+    add_expected,
+    average_all,
+    block_rewards,
     push_all,
     reward_pair,
 )
 from fastmfg.kernels.rows import is_dense, is_factored
+from fastmfg.kernels.segments import BLOCK, in_segments
 from fastmfg.kernels.team import claim, claim_next, end_phase, note
 
 
@@ -41,19 +43,22 @@ def two_averages(fill, common, theta, h, aux, places, V, W, lo, hi, tile, out):
 
 
 @inline
-def two_after_moves(r, moves, ahead, lo, hi, q, q_star):
-    """``q [A, B]`` under V and under W of a factored game, `ahead` being their expectations over noise."""
-    block, V, W = r[lo:hi], ahead[0], ahead[1]
-    for a in range(q.shape[0]):
-        q_a, q_b, target = q[a], q_star[a], moves[a, lo:hi]
-        for i in range(target.size):
-            q_a[i] = block[i, a] + V[target[i]]
-            q_b[i] = block[i, a] + W[target[i]]
+def average_both(fill, common, theta, turned, work, h, V, W, phase, tile):
+    """Expectations of V and of W over the noise of all states, in ``work.moved``; the next phase."""
+    board, parts = work.board, work.parts
+    p = claim(board, phase)
+    while p < parts.size - 1:
+        lo, hi = parts[p], parts[p + 1]
+        note(
+            work.fault, two_averages(fill, common, theta, h, work.aux[h], turned.places, V, W, lo, hi, tile, work.moved)
+        )
+        p = claim_next(board, phase)
+    return end_phase(board, phase, parts.size - 1)
 
 
 @inline
-def two_along_rows(fill, common, theta, h, aux, r, V, W, lo, hi, tile, q, q_star):
-    """``q [A, B]`` under V and under W of a game that is not factored; the status of the family."""
+def two_along_rows(fill, common, theta, h, aux, V, W, lo, hi, tile, q, q_star):
+    """``q [A, B] += P V`` and ``P W`` of a game that is not factored; the status of the family."""
     for first in range(lo, hi, tile.shape[0]):
         end = min(hi, first + tile.shape[0])
         status = fill(h, aux, common.shared, theta, first, end, tile[: end - first])
@@ -66,7 +71,8 @@ def two_along_rows(fill, common, theta, h, aux, r, V, W, lo, hi, tile, q, q_star
                     x, y = two_dots(row, V, W)
                 else:
                     x, y = two_gather_dots(row, common.successors[s, a], V, W)
-                q[a, s - lo], q_star[a, s - lo] = r[s, a] + x, r[s, a] + y
+                q[a, s - lo] += x
+                q_star[a, s - lo] += y
     return 0
 
 
@@ -82,31 +88,45 @@ def weigh_block(q, pi, lo, hi, V):
 
 
 @inline
-def best_of_block(q, legal, lo, hi, W, greedy):
-    """W of the best legal action in the states lo..hi-1, and which it is, the lowest on a tie."""
-    value, action = W[lo:hi], greedy[: hi - lo]
-    value[:], action[:] = -np.inf, -1
+def best_of_block(q, legal, lo, hi, W):
+    """W of the best legal action in the states lo..hi-1."""
+    value = W[lo:hi]
+    value[:] = -np.inf
     for a in range(q.shape[0]):
-        q_a, allowed = q[a], legal[a, lo:hi]
+        q_a = q[a]
+        if legal.size == 0:
+            for i in range(value.size):
+                value[i] = q_a[i] if q_a[i] > value[i] else value[i]  # `max` minds NaN, and is no vector code
+        else:
+            allowed = legal[a, lo:hi]
+            for i in range(value.size):
+                value[i] = q_a[i] if allowed[i] and q_a[i] > value[i] else value[i]
+
+
+@inline
+def actions_of_block(q, legal, lo, hi, W, greedy):
+    """Which action has it, the lowest on a tie."""
+    value, action = W[lo:hi], greedy[lo:hi]
+    for a in range(q.shape[0] - 1, -1, -1):
+        q_a = q[a]
         for i in range(value.size):
-            better = allowed[i] and (action[i] < 0 or q_a[i] > value[i])
-            value[i] = q_a[i] if better else value[i]
-            action[i] = a if better else action[i]
+            best = q_a[i] == value[i] and (legal.size == 0 or legal[a, lo + i])
+            action[i] = a if best else action[i]
 
 
-@kernel(types.void(PREPARE, FILL, REWARD, COMMON, F1, TURNED, b1, f8[:, :, :], WORKSPACE, F3, I2))
-def survey(prepare, fill, reward, common, theta, turned, joint, pi, work, q_out, greedy):
-    """Density and values of a policy ``pi [H, A, S]``, of any strides, and of its best response.
+@kernel(types.void(PREPARE, FILL, REWARD, REWARD_PART, COMMON, F1, TURNED, b1, f8[:, :, :], b1, WORKSPACE, F3, I2))
+def survey(prepare, fill, reward, part, common, theta, turned, joint, pi, weigh, work, q_out, greedy):
+    """Density and best response of a policy ``pi [H, A, S]``, of any strides; its own values only with `weigh`.
 
     Left in ``work``: ``density [H, S]``, ``aux``, ``values[0]`` and ``values[2]``: V_1 of the policy and of the best
     response. Written where they are not empty: ``q_out [H, S, A]`` of the policy, ``greedy [H, S]``. Each member of a
     team calls this with the same arrays; ``work.fault`` as `descend` has it.
     """
     H, A, _ = pi.shape
-    parts, board, values = work.parts, work.board, work.values
+    parts, board, values, moved = work.parts, work.board, work.values, work.moved
     P = parts.size - 1
     tile = own_tile(common)
-    q, q_star, actions = np.empty((A, BLOCK)), np.empty((A, BLOCK)), np.empty(BLOCK, np.int64)
+    q, q_star = np.empty((A, BLOCK)), np.empty((A, BLOCK))
     factored = is_factored(common)
     phase = push_all(prepare, fill, common, theta, turned, joint, pi, work, 0, tile)
     for h in range(H - 1, -1, -1):
@@ -116,40 +136,41 @@ def survey(prepare, fill, reward, common, theta, turned, joint, pi, work, q_out,
         if place == 0:
             phase = reward_pair(reward, common, theta, joint, pi, work, h, phase)
         if factored and not last:
-            p = claim(board, phase)
-            while p < P:
-                lo, hi = parts[p], parts[p + 1]
-                status = two_averages(
-                    fill, common, theta, h, work.aux[h], turned.places, V_next, W_next, lo, hi, tile, work.moved
-                )
-                note(work.fault, status)
-                p = claim_next(board, phase)
-            phase = end_phase(board, phase, P)
-        r = work.rewards[place]
+            if weigh and not in_segments(turned.noise_from):
+                phase = average_both(fill, common, theta, turned, work, h, V_next, W_next, phase, tile)
+            else:
+                if weigh:
+                    phase = average_all(fill, common, theta, turned, work, h, V_next, moved[0], phase, tile)
+                phase = average_all(fill, common, theta, turned, work, h, W_next, moved[1], phase, tile)
         p = claim(board, phase)
         while p < P:
             for lo in range(parts[p], parts[p + 1], BLOCK):
                 hi = min(parts[p + 1], lo + BLOCK)
-                if last:
-                    immediate(r, lo, hi, q)
-                    immediate(r, lo, hi, q_star)
-                elif factored:
-                    two_after_moves(r, turned.moves, work.moved, lo, hi, q, q_star)
-                else:
-                    status = two_along_rows(
-                        fill, common, theta, h, work.aux[h], r, V_next, W_next, lo, hi, tile, q, q_star
-                    )
-                    note(work.fault, status)
-                weigh_block(q, pi[h], lo, hi, V)
-                best_of_block(q_star, turned.legal, lo, hi, W, actions)
+                block_rewards(part, common, theta, work, h, place, lo, hi, q_star)
+                if weigh:
+                    for a in range(A):
+                        q[a] = q_star[a]
+                if not last:
+                    if weigh and not factored:
+                        status = two_along_rows(
+                            fill, common, theta, h, work.aux[h], V_next, W_next, lo, hi, tile, q, q_star
+                        )
+                        note(work.fault, status)
+                    else:
+                        if weigh:
+                            add_expected(fill, common, theta, turned, work, h, V_next, moved[0], lo, hi, tile, q)
+                        add_expected(fill, common, theta, turned, work, h, W_next, moved[1], lo, hi, tile, q_star)
+                if weigh:
+                    weigh_block(q, pi[h], lo, hi, V)
+                best_of_block(q_star, turned.legal, lo, hi, W)
+                if greedy.size > 0:
+                    actions_of_block(q_star, turned.legal, lo, hi, W, greedy[h])
                 if q_out.size > 0:
                     for s in range(lo, hi):
                         for a in range(A):
                             q_out[h, s, a] = q[a, s - lo]
-                if greedy.size > 0:
-                    greedy[h, lo:hi] = actions[: hi - lo]
             lo, hi = parts[p], parts[p + 1]
-            if h == 0 and not np.isfinite(V[lo:hi].sum() + W[lo:hi].sum()):
+            if h == 0 and not np.isfinite(W[lo:hi].sum() + (V[lo:hi].sum() if weigh else 0.0)):
                 note(work.fault, NOT_FINITE)
             p = claim_next(board, phase)
         phase = end_phase(board, phase, P)

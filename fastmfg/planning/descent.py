@@ -50,6 +50,6 @@ class Descent:
     def _descend(self, step: float, iterations: int, work: Workspace) -> None:
         f, passes = self.passes.family, self.passes
         kernels.descend(
-            f.prepare, f.fill, f.reward, f.common, f.thetas[passes.member], passes.turned, f.joint, step, iterations,
-            self.y, self.pi, work,
+            f.prepare, f.fill, f.reward, passes.part, f.common, f.thetas[passes.member], passes.turned, f.joint, step,
+            iterations, self.y, self.pi, work,
         )  # fmt: skip

@@ -23,7 +23,7 @@ from fastmfg.games.spread import spread
 from fastmfg.kernels import backup as backup_kernels
 from fastmfg.planning.condition import ONE, condition_game
 from fastmfg.planning.passes import is_large
-from fastmfg.planning.survey import survey
+from fastmfg.planning.survey import respond, survey
 
 MODELS_A_TASK = 8
 """Models one thread conditions and evaluates at a time, at most: bounds the memory a pass takes."""
@@ -127,9 +127,9 @@ def best_response(game: Game, policy: ArrayLike) -> BestResponse:
     """The best response of one agent to a crowd that plays `policy` [H, S, A]; the lowest action on a tie."""
     pi = _checked(game, policy)
     if is_large(game._family):
-        found = survey(game, pi.swapaxes(1, 2), greedy=True)
+        actions, value = respond(game, pi.swapaxes(1, 2))
         del pi
-        return BestResponse(frozen(deterministic(found.greedy, game.n_actions)), found.best_return)
+        return BestResponse(frozen(deterministic(actions, game.n_actions)), value)
     values = _values(game, pi)
     return BestResponse(frozen(deterministic(values.greedy[0], game.n_actions)), float(values.best_return[0]))
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from fastmfg.executors import run_team
-from fastmfg.games.checks import Floats
+from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.family import CompiledFamily, Family
 from fastmfg.games.game import Game
 from fastmfg.kernels import passes as kernels
 from fastmfg.kernels.jit import Filler
+from fastmfg.kernels.reward import crowd_base_part
+from fastmfg.kernels.segments import BLOCK
 from fastmfg.kernels.team import new_fault
+from fastmfg.planning.segments import NO_SEGMENTS, move_segments, noise_segments
 
 PART_STATES = 4096
 """Smallest part of the states that a thread is given: claiming it takes about a microsecond."""
@@ -20,6 +24,8 @@ PART_STATES = 4096
 FEW_PARTS, MOST_PARTS, MANY_STATES = 2, 4, 1 << 17
 """Parts at most, and of games with many states: the shares that all of them send to a state are added up."""
 
+SEGMENT_PARTS = 32
+"""Parts at most where all is in segments, and nothing is added up."""
 
 TEAM_ENTRIES = 1 << 21
 """Entries of policies, times passes, that are worth a team: starting and ending threads takes up to a few ms."""
@@ -40,29 +46,28 @@ class Passes:
 
     def __init__(self, game: Game) -> None:
         family = game._family
-        assert isinstance(family, CompiledFamily)
+        assert isinstance(family, CompiledFamily) and isinstance(family.reward, Filler)
         self.game, self.family, self.member = game, family, game._member
         H, S, A = family.horizon, family.n_states, family.n_actions
-        common = family.common
-        self.turned = kernels.Turned(
-            np.ascontiguousarray(common.legal.T),
-            np.ascontiguousarray(common.moves.T, dtype=np.int32),
-            np.ascontiguousarray(common.successors[:, 0].T if common.moves.size else common.moves, dtype=np.int32),
-        )
-        self.parts = min(MOST_PARTS if S >= MANY_STATES else FEW_PARTS, max(1, S // PART_STATES))
+        self.turned = tables_of(family, self.member)
+        by_segments = self.turned.noise_to.start.size > 0
+        by_parts = family.reward.part is not None and not family.joint
+        self.part = family.reward.part if by_parts else crowd_base_part  # not called where rewards come whole
+        most = SEGMENT_PARTS if by_segments else MOST_PARTS if S >= MANY_STATES else FEW_PARTS
+        self.parts = min(most, max(1, S // PART_STATES))
         self.work = kernels.Workspace(
             density=np.empty((H, S)),
             aux=np.empty((H, family.aux_size)),
-            parts=np.linspace(0, S, self.parts + 1).astype(np.int64),
-            flows=np.empty((2, self.parts, S)),
+            parts=part_starts(S, self.parts),
+            flows=np.empty((2, self.parts, 0 if by_segments else S)),
             values=np.zeros((4, S)),
             moved=np.empty((2, S)),
-            rewards=np.empty((2, S, A)),
+            rewards=np.empty((0 if by_parts else 2, S, A)),
             populations=np.empty((2, S * A if family.joint else 0)),
             fault=new_fault(),
             board=np.empty((0, 2), dtype=np.int64),
         )
-        self.work.density[0] = common.initial
+        self.work.density[0] = family.common.initial
 
     def run(self, member: Callable[[kernels.Workspace], None], times: int = 1) -> None:
         """Have a team make passes forwards and back, so many times; raises ValueError where one met a fault.
@@ -83,3 +88,37 @@ class Passes:
 def turned(array: Floats) -> Floats:
     """[H, S, A] as [H, A, S], or the other way, copied."""
     return np.ascontiguousarray(array.swapaxes(1, 2))
+
+
+_kept: WeakKeyDictionary[Family, tuple[int, kernels.Turned]] = WeakKeyDictionary()
+
+
+def tables_of(family: CompiledFamily, member: int) -> kernels.Turned:
+    """A model's tables as passes read them; those of a family's last model are kept as long as it."""
+    kept = _kept.get(family)
+    if kept is None or kept[0] != member:
+        kept = _kept[family] = member, turned_tables(family, member)
+    return kept[1]
+
+
+def turned_tables(family: CompiledFamily, member: int) -> kernels.Turned:
+    """The same, made anew."""
+    common = family.common
+    moves_to, moves_from = move_segments(family)
+    noise_to, noise_from = noise_segments(family, member) if moves_to.start.size else (NO_SEGMENTS, NO_SEGMENTS)
+
+    def by_action(table: Integers, wanted: bool) -> Integers:
+        return np.ascontiguousarray(table.T if wanted else table[:0, :0], dtype=np.int32)
+
+    return kernels.Turned(
+        np.ascontiguousarray(common.legal.T if not common.legal.all() else common.legal[:0, :0]),
+        by_action(common.moves, not moves_to.start.size),
+        by_action(common.successors[:, 0] if common.moves.size else common.moves, not noise_to.start.size),
+        moves_to, moves_from, noise_to, noise_from,
+    )  # fmt: skip
+
+
+def part_starts(n_states: int, parts: int) -> Integers:
+    """First states of parts of whole blocks, then the number of states."""
+    blocks = -(-n_states // BLOCK)
+    return np.minimum(np.linspace(0, blocks, parts + 1).astype(np.int64) * BLOCK, n_states)

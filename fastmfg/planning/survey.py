@@ -29,24 +29,36 @@ class Survey:
 def survey(game: Game, pi: Floats, *, q: bool = False, greedy: bool = False, passes: Passes | None = None) -> Survey:
     """Survey a policy [H, A, S] of any strides. `passes` may be given for its buffers, which the answer then shares."""
     shared = Passes(game) if passes is None else passes
-    H, A, S = pi.shape
-    q_out = np.empty((H, S, A) if q else (0, 0, 0))
-    actions = np.empty((H, S) if greedy else (0, 0), dtype=np.int64)
-    f = shared.family
-
-    def member(work: Workspace) -> None:
-        kernels.survey(
-            f.prepare, f.fill, f.reward, f.common, f.thetas[shared.member], shared.turned, f.joint, pi, work, q_out,
-            actions,
-        )  # fmt: skip
-
-    shared.run(member)
-    V, W = shared.work.values[0], shared.work.values[2]
+    q_out, actions = _survey(shared, pi, True, q, greedy)
+    f, V, W = shared.family, shared.work.values[0], shared.work.values[2]
     returns = float((V * f.common.initial).sum()), float((W * f.common.initial).sum())
     gap = returns[1] - returns[0]
     if f.layout is not None:
         gap = float(f.layout.means((W - V)[None], f.common.initial).max())
     return Survey(shared.work.density, shared.work.aux, q_out, actions, *returns, max(gap, 0.0))
+
+
+def respond(game: Game, pi: Floats) -> tuple[Integers, float]:
+    """Actions [H, S] and return of the best response to a policy [H, A, S], whose own values are left out."""
+    passes = Passes(game)
+    actions = _survey(passes, pi, False, False, True)[1]
+    return actions, float((passes.work.values[2] * passes.family.common.initial).sum())
+
+
+def _survey(passes: Passes, pi: Floats, weigh: bool, q: bool, greedy: bool) -> tuple[Floats, Integers]:
+    H, A, S = pi.shape
+    q_out = np.empty((H, S, A) if q else (0, 0, 0))
+    actions = np.empty((H, S) if greedy else (0, 0), dtype=np.int64)
+    f = passes.family
+
+    def member(work: Workspace) -> None:
+        kernels.survey(
+            f.prepare, f.fill, f.reward, passes.part, f.common, f.thetas[passes.member], passes.turned, f.joint, pi,
+            weigh, work, q_out, actions,
+        )  # fmt: skip
+
+    passes.run(member)
+    return q_out, actions
 
 
 def follow(game: Game, pi: Floats) -> Floats:
