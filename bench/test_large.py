@@ -2,8 +2,9 @@
 
     pytest bench/test_large.py --benchmark-enable
 
-A density pass must read a policy and a density and write a density: ``8 (A + 2)`` bytes a state-step, 56 with five
-actions. A best response must read the policy to know the crowd, and the density, and write an action: 56 as well.
+Bytes that must move, a state-step: a density pass reads a policy and a density and writes a density, ``8 (A + 2)``, 56
+with five actions. A best response begins with one; going back it reads the density and the values of the step after,
+and writes values and an action of two bytes: 26 more.
 """
 
 import resource
@@ -14,7 +15,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import fastmfg as mfg
-from fastmfg.planning.survey import follow, survey
+from fastmfg.planning.survey import follow, respond, survey
 
 GIB = 1 << 20  # of ru_maxrss, which counts KiB
 
@@ -73,13 +74,18 @@ def passes(game, note, state_steps):
     if note is None:
         return
     bandwidth = copy_bandwidth()
-    for name, call in (("density", follow), ("best response", survey)):
-        own = seconds_of(lambda call=call: call(game, policy), 2)
-        reached = 56 * state_steps / own / bandwidth
+    for name, call, size in (("density", follow, 56), ("best response", respond, 56 + 26)):
+        own = seconds_of(lambda call=call: call(game, policy))
+        reached = size * state_steps / own / bandwidth
         note(
             f"{game.n_states:,} states, H={game.horizon}",
-            f"{name} {own:.2f} s, {reached:.0%} of copying {bandwidth / 1e9:.0f} GB/s",
+            f"{name} {own:.2f} s, {state_steps / own / 1e6:.0f} M state-steps/s, "
+            f"{reached:.0%} of copying {bandwidth / 1e9:.0f} GB/s",
         )
+    named = game.uniform_policy()
+    for name, public in (("condition", mfg.condition), ("best_response", mfg.best_response), ("ne_gap", mfg.ne_gap)):
+        own = seconds_of(lambda public=public: public(game, named), 2)
+        note(f"{game.n_states:,} states, H={game.horizon}", f"{name}, the policy checked and copied: {own:.2f} s")
 
 
 def copy_bandwidth():

@@ -9,7 +9,7 @@ from numba import types
 
 from fastmfg.kernels.backup import two_dots, two_gather_dots
 from fastmfg.kernels.density import own_tile
-from fastmfg.kernels.jit import COMMON, F1, F3, FILL, I2, PREPARE, REWARD, REWARD_PART, b1, f8, inline, kernel
+from fastmfg.kernels.jit import COMMON, F1, F3, FILL, PREPARE, REWARD, REWARD_PART, b1, f8, inline, kernel
 from fastmfg.kernels.passes import (
     NOT_FINITE,
     TURNED,
@@ -23,6 +23,11 @@ from fastmfg.kernels.passes import (
 from fastmfg.kernels.rows import is_dense, is_factored
 from fastmfg.kernels.segments import BLOCK, in_segments
 from fastmfg.kernels.team import claim, claim_next, end_phase, note
+
+ACTIONS = types.int16[:, ::1]
+"""Actions of the best response: a quarter of what int64 would move."""
+
+MOST_ACTIONS = (1 << 15) - 1
 
 
 @inline
@@ -114,7 +119,7 @@ def actions_of_block(q, legal, lo, hi, W, greedy):
             action[i] = a if best else action[i]
 
 
-@kernel(types.void(PREPARE, FILL, REWARD, REWARD_PART, COMMON, F1, TURNED, b1, f8[:, :, :], b1, WORKSPACE, F3, I2))
+@kernel(types.void(PREPARE, FILL, REWARD, REWARD_PART, COMMON, F1, TURNED, b1, f8[:, :, :], b1, WORKSPACE, F3, ACTIONS))
 def survey(prepare, fill, reward, part, common, theta, turned, joint, pi, weigh, work, q_out, greedy):
     """Density and best response of a policy ``pi [H, A, S]``, of any strides; its own values only with `weigh`.
 

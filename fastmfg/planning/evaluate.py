@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.executors import Tick, blocks, items_a_task, map_tasks
 from fastmfg.games.checks import Floats, Integers, first_index, frozen
@@ -102,7 +102,7 @@ def evaluate_pairs(
     return conditionals, back_up(family, members, conditionals.aux, conditionals.reward, policies, policy_of)
 
 
-def deterministic(actions: Integers, n_actions: int) -> Floats:
+def deterministic(actions: NDArray[np.integer[Any]], n_actions: int) -> Floats:
     """The policy [H, S, A] that plays the given actions [H, S]."""
     policy = np.zeros((*actions.shape, n_actions))
     np.put_along_axis(policy, actions[..., None], 1.0, axis=-1)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastmfg.games.checks import Floats, Integers
+from fastmfg.games.checks import Floats
 from fastmfg.games.game import Game
 from fastmfg.planning.condition import ONE
 from fastmfg.planning.evaluate import deterministic, evaluate_pairs
@@ -39,7 +40,7 @@ class Evaluation:
     density: Floats  # [H, S]
     aux: Floats  # [1, H, *]
     q: Floats  # [H, S, A]   empty where the solver said that nobody needs it
-    greedy: Integers  # [H, S]   actions of the best response; empty likewise
+    greedy: NDArray[np.integer[Any]]  # [H, S]   actions of the best response; empty likewise
     gap: float
 
     @cached_property

@@ -15,6 +15,7 @@ from fastmfg.kernels import passes as kernels
 from fastmfg.kernels.jit import Filler
 from fastmfg.kernels.reward import crowd_base_part
 from fastmfg.kernels.segments import BLOCK
+from fastmfg.kernels.survey import MOST_ACTIONS
 from fastmfg.kernels.team import new_fault
 from fastmfg.planning.segments import NO_SEGMENTS, move_segments, noise_segments
 
@@ -33,7 +34,8 @@ TEAM_ENTRIES = 1 << 21
 
 def can_pass(family: Family) -> bool:
     """Whether all that a pass calls is compiled, and no row needs to be checked anew."""
-    return isinstance(family, CompiledFamily) and isinstance(family.reward, Filler) and not family.checked
+    compiled = isinstance(family, CompiledFamily) and isinstance(family.reward, Filler) and not family.checked
+    return compiled and family.n_actions <= MOST_ACTIONS
 
 
 def is_large(family: Family) -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastmfg.games.checks import Floats, Integers
+from fastmfg.games.checks import Floats
 from fastmfg.games.game import Game
 from fastmfg.kernels import survey as kernels
 from fastmfg.kernels.passes import Workspace
 from fastmfg.planning.passes import Passes
+
+Actions = NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Survey:
     density: Floats  # [H, S]
     aux: Floats  # [H, *]
     q: Floats  # [H, S, A] of the policy; empty where it was not wanted
-    greedy: Integers  # [H, S]   actions of the best response, the lowest index on a tie; empty likewise
+    greedy: Actions  # [H, S]   actions of the best response, the lowest index on a tie; empty likewise
     policy_return: float
     best_return: float
     gap: float  # what the best response gains, of several types the one that gains most; never negative
@@ -38,17 +41,17 @@ def survey(game: Game, pi: Floats, *, q: bool = False, greedy: bool = False, pas
     return Survey(shared.work.density, shared.work.aux, q_out, actions, *returns, max(gap, 0.0))
 
 
-def respond(game: Game, pi: Floats) -> tuple[Integers, float]:
+def respond(game: Game, pi: Floats) -> tuple[Actions, float]:
     """Actions [H, S] and return of the best response to a policy [H, A, S], whose own values are left out."""
     passes = Passes(game)
     actions = _survey(passes, pi, False, False, True)[1]
     return actions, float((passes.work.values[2] * passes.family.common.initial).sum())
 
 
-def _survey(passes: Passes, pi: Floats, weigh: bool, q: bool, greedy: bool) -> tuple[Floats, Integers]:
+def _survey(passes: Passes, pi: Floats, weigh: bool, q: bool, greedy: bool) -> tuple[Floats, Actions]:
     H, A, S = pi.shape
     q_out = np.empty((H, S, A) if q else (0, 0, 0))
-    actions = np.empty((H, S) if greedy else (0, 0), dtype=np.int64)
+    actions = np.empty((H, S) if greedy else (0, 0), dtype=np.int16)
     f = passes.family
 
     def member(work: Workspace) -> None:
