@@ -6,6 +6,9 @@ from pathlib import Path
 
 GIB = 1 << 30
 
+WORTH_ASKING = 1 << 28
+"""Bytes from which on it is asked what is free: that takes up to a millisecond."""
+
 UNLIMITED = 1 << 60
 """Limits from here on are none: control groups of version 1 write a number near 2**63."""
 
@@ -13,11 +16,18 @@ UNLIMITED = 1 << 60
 def require_memory(what: str, n_bytes: float, advice: str = "make it smaller") -> None:
     """Raise MemoryError, with both numbers, when so much is not free; nothing where no one can tell.
 
-    `what` takes about `n_bytes`; `advice` says what to do about it.
+    `what` takes about `n_bytes`; `advice` says what to do about it. Less than `WORTH_ASKING` is not looked at.
     """
+    if n_bytes < WORTH_ASKING:
+        return
     free = free_memory()
     if free is not None and n_bytes > free:
         raise MemoryError(f"{what} takes about {size_text(n_bytes)}, but only {size_text(free)} are free: {advice}")
+
+
+def require_numbers(what: str, count: float, advice: str = "make it smaller") -> None:
+    """`require_memory` of so many numbers of eight bytes."""
+    require_memory(what, 8.0 * count, advice)
 
 
 def free_memory(root: Path = Path("/")) -> int | None:

@@ -19,6 +19,8 @@ GAMES = {
     "calm": lambda: zoo.crowd_modelling_2d(20, 3, noise_intensity=0.0),
     "border": lambda: on_grid(mfg.Grid.of((30, 17), border="stay")),
     "three axes": lambda: on_grid(mfg.Grid.of((3, 5, 40), border="illegal")),
+    "sparse": lambda: zoo.beach_bar(300, 3),
+    "sparse grid": lambda: zoo.crowd_motion(20, 20, 3),
     "one block": lambda: zoo.crowd_modelling_2d(16, 3),
 }
 
@@ -50,14 +52,17 @@ def sums(found, game):
     return x, pi, weighted, moved, ahead
 
 
-@pytest.mark.parametrize("name", GAMES)
-def test_sums_along_segments_are_sums_of_entries(name):
+SPARSE = ("sparse", "sparse grid")
+
+
+@pytest.mark.parametrize("name", [name for name in GAMES if name not in SPARSE])
+def test_sums_of_moves_and_noise(name):
     game = GAMES[name]()
     family = game._family
     moves, places = family.common.moves, family.common.successors[:, 0]
     S, A = moves.shape
     chances = family.thetas[0].reshape(S, -1)
-    moves_to, moves_from = segments.move_segments(family)
+    moves_to, moves_from = segments.row_segments(family, 0)
     noise_to, noise_from = segments.noise_segments(family, 0)
 
     x, pi, _, moved, _ = sums(moves_to, game)
@@ -75,17 +80,34 @@ def test_sums_along_segments_are_sums_of_entries(name):
     assert_allclose(sums(noise_from, game)[2], (chances * x[places]).sum(axis=1), atol=1e-13)
 
 
+@pytest.mark.parametrize("name", SPARSE)
+def test_sums_of_sparse_rows(name):
+    game = GAMES[name]()
+    family = game._family
+    places = family.common.successors
+    S = len(places)
+    chances = family.thetas[0].reshape(places.shape)
+    rows_to, rows_from = segments.row_segments(family, 0)
+    x, pi, _, moved, _ = sums(rows_to, game)
+    ref = np.zeros(S)
+    np.add.at(ref, places, (x[:, None] * pi.T)[:, :, None] * chances)
+    assert_allclose(moved, ref, atol=1e-13)
+    ref = (chances * x[places]).sum(axis=2)
+    assert_allclose(sums(rows_from, game)[4], ref.T, atol=1e-13)
+
+
 @pytest.mark.parametrize("name", GAMES)
 def test_segments_stay_within_their_blocks(name):
     family = GAMES[name]()._family
-    for found in (*segments.move_segments(family), *segments.noise_segments(family, 0)):
+    noise = segments.noise_segments(family, 0) if family.common.moves.size else ()
+    for found in (*segments.row_segments(family, 0), *noise):
         assert (found.length > 0).all()
         block = np.repeat(np.arange(found.start.size - 1), np.diff(found.start))
         assert_array_equal(found.target // BLOCK, block)
         assert_array_equal((found.target + found.length - 1) // BLOCK, block)
         assert found.start[-1] == found.target.size
-    moved = segments.move_segments(family)[0]
-    assert moved.length.sum() == family.common.moves.size
+    rows = segments.row_segments(family, 0)[0]
+    assert rows.length.sum() == (family.common.moves.size or (family.thetas[0] > 0).sum())
 
 
 def test_games_without_runs_keep_their_tables():
@@ -95,12 +117,12 @@ def test_games_without_runs_keep_their_tables():
         np.full(S, 1 / S), np.zeros((S, A)), np.array([rng.permutation(S)[:K] for _ in range(S)]),
         rng.dirichlet(np.ones(K), S), moves=rng.integers(S, size=(S, A)), legal=np.ones((S, A), bool), horizon=3,
     )  # fmt: skip
-    for game in (scattered, zoo.beach_bar(20), zoo.crowd_modelling_1d(3, 3)):
-        assert segments.move_segments(game._family)[0].start.size == 0
+    for game in (scattered, zoo.kinetic_congestion(), zoo.crowd_modelling_1d(3, 3), zoo.garnet(9)):
+        assert segments.row_segments(game._family, 0)[0].start.size == 0
     varied = zoo.crowd_modelling_2d(40, 3)._family.subset(np.array([0]))
     rows = varied.thetas[0].reshape(1600, -1) * rng.uniform(0.9, 1.1, (1600, 1))
     varied.thetas = rows.reshape(1, -1)
-    assert segments.move_segments(varied)[0].start.size > 0
+    assert segments.row_segments(varied, 0)[0].start.size > 0
     assert segments.noise_segments(varied, 0)[0].start.size == 0
 
 

@@ -25,9 +25,11 @@ class Turned(NamedTuple):
     legal: np.ndarray  # [A, S]   empty where all actions are legal everywhere
     moves: np.ndarray  # [A, S] int32   of a factored game; empty for others, and where there are segments
     places: np.ndarray  # [K, S] int32   where noise leads; likewise
-    moves_to: Segments  # a factored game's moves by where they lead; empty where a table is as good
-    moves_from: Segments  # the same moves by where they start
-    noise_to: Segments  # its noise by where it leads; only where moves are in segments too
+    rows_to: (
+        Segments  # rows of a sparse game, moves of a factored one, by where they lead; empty where a table is as good
+    )
+    rows_from: Segments  # the same by where they start
+    noise_to: Segments  # noise of a factored game by where it leads; only where moves are in segments too
     noise_from: Segments
 
 
@@ -170,10 +172,13 @@ def push_all(prepare, fill, common, theta, turned, joint, pi, work, phase, tile)
                 note(work.fault, prepare(h, population, common.shared, theta, aux))
                 claim_next(board, phase)
             phase = end_phase(board, phase, 1)
-        if in_segments(turned.moves_to):
-            phase = move_along(turned.moves_to, mu, pi[h], work, phase, work.moved[0])
+        if in_segments(turned.rows_to):
+            moved = work.moved[0] if is_factored(common) else out
+            phase = move_along(turned.rows_to, mu, pi[h], work, phase, moved)
+            if not is_factored(common):
+                continue
             if in_segments(turned.noise_to):
-                phase = carry_along(turned.noise_to, work.moved[0], work, phase, out)
+                phase = carry_along(turned.noise_to, moved, work, phase, out)
                 continue
         else:
             p = claim(board, phase)
@@ -189,7 +194,7 @@ def push_all(prepare, fill, common, theta, turned, joint, pi, work, phase, tile)
             p = claim(board, phase)
             while p < P:
                 lo, hi, flow = work.parts[p], work.parts[p + 1], work.flows[1, p]
-                if not in_segments(turned.moves_to):
+                if not in_segments(turned.rows_to):
                     gather(work.flows[0], lo, hi, work.moved[0])
                 note(
                     work.fault,
@@ -207,7 +212,7 @@ def push_all(prepare, fill, common, theta, turned, joint, pi, work, phase, tile)
 
 @inline
 def move_along(segments, mu, pi, work, phase, out):
-    """Where the crowd is after its moves and before the noise; the next phase."""
+    """Where the crowd is after its moves; the next phase."""
     board, parts = work.board, work.parts
     p = claim(board, phase)
     while p < parts.size - 1:
@@ -276,8 +281,8 @@ def block_rewards(part, common, theta, work, h, place, lo, hi, q):
 @inline
 def add_expected(fill, common, theta, turned, work, h, V, moved, lo, hi, tile, q):
     """``q [A, B] +=`` what is expected of V a step later; `moved` is its mean over noise where the game is factored."""
-    if in_segments(turned.moves_from):
-        add_ahead(turned.moves_from, lo // BLOCK, lo, moved, q)
+    if in_segments(turned.rows_from):
+        add_ahead(turned.rows_from, lo // BLOCK, lo, moved if is_factored(common) else V, q)
     elif is_factored(common):
         for a in range(q.shape[0]):
             q_a, target = q[a], turned.moves[a, lo:hi]

@@ -21,11 +21,11 @@ class Segments(NamedTuple):
     """A sparse sum in segments; empty where a game has none worth having."""
 
     start: np.ndarray  # [B + 1]   first segment of each block of targets, then their number
-    action: np.ndarray  # [R]   which action moves; 0 for noise
+    action: np.ndarray  # [R]   whose rows they are; 0 for noise
     target: np.ndarray  # [R]   first target
     source: np.ndarray  # [R]   first source
     length: np.ndarray  # [R]
-    weight: np.ndarray  # [R]   probability of noise; 1 for moves
+    weight: np.ndarray  # [R]   probability; 1 for the moves of a factored game
 
 
 SEGMENTS = types.NamedTuple((I1, I1, I1, I1, I1, F1), Segments)
@@ -49,19 +49,19 @@ def add_weighted(segments, block, x, y):
 
 @inline
 def add_moved(segments, block, mu, pi, y):
-    """``y += mu pi(a)`` along the segments of a block; ``pi [A, S]``."""
+    """``y += w mu pi(a)`` along the segments of a block; ``pi [A, S]``."""
     for r in range(segments.start[block], segments.start[block + 1]):
-        t, s, n = segments.target[r], segments.source[r], segments.length[r]
+        t, s, n, w = segments.target[r], segments.source[r], segments.length[r], segments.weight[r]
         to, of, share = y[t : t + n], mu[s : s + n], pi[segments.action[r], s : s + n]
         for i in range(n):
-            to[i] += of[i] * share[i]
+            to[i] += w * of[i] * share[i]
 
 
 @inline
 def add_ahead(segments, block, first, x, q):
-    """``q(a) += x`` along the segments of a block that starts with the state `first`; ``q [A, BLOCK]``."""
+    """``q(a) += w x`` along the segments of a block that starts with the state `first`; ``q [A, BLOCK]``."""
     for r in range(segments.start[block], segments.start[block + 1]):
-        t, s, n = segments.target[r] - first, segments.source[r], segments.length[r]
+        t, s, n, w = segments.target[r] - first, segments.source[r], segments.length[r], segments.weight[r]
         to, of = q[segments.action[r], t : t + n], x[s : s + n]
         for i in range(n):
-            to[i] += of[i]
+            to[i] += w * of[i]

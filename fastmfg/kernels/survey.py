@@ -156,7 +156,7 @@ def survey(prepare, fill, reward, part, common, theta, turned, joint, pi, weigh,
                     for a in range(A):
                         q[a] = q_star[a]
                 if not last:
-                    if weigh and not factored:
+                    if weigh and not factored and not in_segments(turned.rows_from):
                         status = two_along_rows(
                             fill, common, theta, h, work.aux[h], V_next, W_next, lo, hi, tile, q, q_star
                         )

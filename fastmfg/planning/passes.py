@@ -17,7 +17,8 @@ from fastmfg.kernels.reward import crowd_base_part
 from fastmfg.kernels.segments import BLOCK
 from fastmfg.kernels.survey import MOST_ACTIONS
 from fastmfg.kernels.team import new_fault
-from fastmfg.planning.segments import NO_SEGMENTS, move_segments, noise_segments
+from fastmfg.memory import require_numbers
+from fastmfg.planning.segments import NO_SEGMENTS, noise_segments, row_segments
 
 PART_STATES = 4096
 """Smallest part of the states that a thread is given: claiming it takes about a microsecond."""
@@ -51,8 +52,11 @@ class Passes:
         assert isinstance(family, CompiledFamily) and isinstance(family.reward, Filler)
         self.game, self.family, self.member = game, family, game._member
         H, S, A = family.horizon, family.n_states, family.n_actions
+        each_state = H + 16 + 5 * A + (2 * A if family.joint else 0)  # docs/memory.md lists the arrays
+        require_numbers("passing through the game", S * each_state + H * family.aux_size, "take a smaller game")
         self.turned = tables_of(family, self.member)
-        by_segments = self.turned.noise_to.start.size > 0
+        sums = self.turned.noise_to if family.common.moves.size else self.turned.rows_to
+        by_segments = sums.start.size > 0
         by_parts = family.reward.part is not None and not family.joint
         self.part = family.reward.part if by_parts else crowd_base_part  # not called where rewards come whole
         most = SEGMENT_PARTS if by_segments else MOST_PARTS if S >= MANY_STATES else FEW_PARTS
@@ -106,17 +110,17 @@ def tables_of(family: CompiledFamily, member: int) -> kernels.Turned:
 def turned_tables(family: CompiledFamily, member: int) -> kernels.Turned:
     """The same, made anew."""
     common = family.common
-    moves_to, moves_from = move_segments(family)
-    noise_to, noise_from = noise_segments(family, member) if moves_to.start.size else (NO_SEGMENTS, NO_SEGMENTS)
+    rows_to, rows_from = row_segments(family, member)
+    noise_to, noise_from = noise_segments(family, member) if rows_to.start.size else (NO_SEGMENTS, NO_SEGMENTS)
 
     def by_action(table: Integers, wanted: bool) -> Integers:
         return np.ascontiguousarray(table.T if wanted else table[:0, :0], dtype=np.int32)
 
     return kernels.Turned(
         np.ascontiguousarray(common.legal.T if not common.legal.all() else common.legal[:0, :0]),
-        by_action(common.moves, not moves_to.start.size),
+        by_action(common.moves, not rows_to.start.size),
         by_action(common.successors[:, 0] if common.moves.size else common.moves, not noise_to.start.size),
-        moves_to, moves_from, noise_to, noise_from,
+        rows_to, rows_from, noise_to, noise_from,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A factored game's moves and noise as segments, where they are worth it (`fastmfg.kernels.segments`)."""
+"""Rows, moves and noise of a game as segments, where they are worth it (`fastmfg.kernels.segments`)."""
 
 from __future__ import annotations
 
@@ -35,46 +35,58 @@ class Run(NamedTuple):
         return Run(self.action, self.target, self.source, self.length, self.weight)
 
 
-def move_segments(family: CompiledFamily) -> tuple[Segments, Segments]:
-    """Moves by the states they lead to, and by those they start from; none where runs are short."""
-    moves, S = family.common.moves, family.n_states
-    if not moves.size:
+def row_segments(family: CompiledFamily, member: int) -> tuple[Segments, Segments]:
+    """Rows of a sparse game, or moves of a factored one, by the states they lead to and by those they start from.
+
+    None where steps or populations change them, or runs are short.
+    """
+    moves, S, A = family.common.moves, family.n_states, family.n_actions
+    if moves.size:
+        runs = [_runs(a, np.arange(S), moves[:, a], np.ones(S)) for a in range(A)]
+        return _both_ways(runs, S * A, S)
+    rows = _fixed_rows(family, member)
+    if rows is None or not family.common.successors.size:
         return NO_SEGMENTS, NO_SEGMENTS
-    runs = [_runs(a, np.arange(S), moves[:, a], np.ones(S)) for a in range(family.n_actions)]
-    if _too_short(runs, S * family.n_actions):
-        return NO_SEGMENTS, NO_SEGMENTS
-    return _segments(runs, S), _segments([run.turned() for run in runs], S)
+    places, chances = family.common.successors, rows.reshape(S, A, -1)
+    by_action = [_offset_runs(a, places[:, a], chances[:, a]) for a in range(A)]
+    return _both_ways(None if None in by_action else [run for runs in by_action for run in runs or ()], rows.size, S)
 
 
 def noise_segments(family: CompiledFamily, member: int) -> tuple[Segments, Segments]:
-    """Noise by the states it leads to, and by those it starts from; none where steps or populations change it."""
-    S, K = family.n_states, family.row_length
-    rows = family.thetas[member]
-    if not family.common.moves.size or family.fill is not table.fill or rows.size >= 2 * S * K:
+    """Noise by the states it leads to and by those it starts from; none where steps or populations change it."""
+    rows = _fixed_rows(family, member)
+    if rows is None or not family.common.moves.size:
         return NO_SEGMENTS, NO_SEGMENTS
-    places, chances = family.common.successors[:, 0], rows[: S * K].reshape(S, K)
-    offsets = places - np.arange(S)[:, None]
-    kinds = _few_values(offsets[chances > 0])
-    if kinds is None:
-        return NO_SEGMENTS, NO_SEGMENTS
-    runs: list[Run] = []
+    places = family.common.successors[:, 0]
+    return _both_ways(_offset_runs(0, places, rows.reshape(places.shape)), rows.size, family.n_states)
+
+
+def _fixed_rows(family: CompiledFamily, member: int) -> Floats | None:
+    """Rows that stand in a table of one step for all, flat."""
+    size = family.n_states * family.row_length * (1 if family.common.moves.size else family.n_actions)
+    theta = family.thetas[member]
+    return theta[:size] if family.fill is table.fill and theta.size < 2 * size else None
+
+
+def _offset_runs(action: int, places: Integers, chances: Floats) -> list[Run] | None:
+    """Runs of rows ``[S, K]``; None where they lead to too many different offsets."""
+    offsets = places - np.arange(len(places))[:, None]
+    kinds = np.unique(offsets[chances > 0])
+    if kinds.size > MOST_OFFSETS:
+        return None
+    runs = []
     for offset in kinds:
         chance = (chances * (offsets == offset)).sum(axis=1)  # one entry of a row at most: its places differ
         states = np.flatnonzero(chance)
-        runs.append(_runs(0, states, states + offset, chance[states]))
-    if _too_short(runs, S * K):
+        runs.append(_runs(action, states, states + offset, chance[states]))
+    return runs
+
+
+def _both_ways(runs: list[Run] | None, entries: int, n_states: int) -> tuple[Segments, Segments]:
+    """Segments of runs and of the runs turned, where they are worth it."""
+    if runs is None or entries < SHORTEST * sum(run.source.size for run in runs):
         return NO_SEGMENTS, NO_SEGMENTS
-    return _segments(runs, S), _segments([run.turned() for run in runs], S)
-
-
-def _too_short(runs: list[Run], entries: int) -> bool:
-    return entries < SHORTEST * sum(run.source.size for run in runs)
-
-
-def _few_values(values: Integers) -> Integers | None:
-    """The different values, sorted; None when they are too many."""
-    found = np.unique(values)
-    return found if found.size <= MOST_OFFSETS else None
+    return _segments(runs, n_states), _segments([run.turned() for run in runs], n_states)
 
 
 def _runs(action: int, source: Integers, target: Integers, weight: Floats) -> Run:

@@ -7,7 +7,7 @@ Rows are sparse: entry 0 stays, entry 1 arrives. `shared` holds, flat and in thi
 slope [S]; `theta` is (chance, gain); `aux` is q [S].
 """
 
-from fastmfg.kernels.jit import FILL, PREPARE, REWARD, filler
+from fastmfg.kernels.jit import FILL, PREPARE, REWARD, filler, inline, part_of
 
 
 @filler(PREPARE)
@@ -31,13 +31,24 @@ def fill(h, aux, shared, theta, lo, hi, out):
     return 0
 
 
-@filler(REWARD)
-def reward(h, population, shared, theta, out):
-    S, A = out.shape
-    base = shared[S * A : 2 * S * A]
-    slope = shared[2 * S * A :]
-    for s in range(S):
+@inline
+def _reward(population, shared, lo, hi, out):
+    """Rewards of the states lo..hi-1 into ``out[a, s - lo]``."""
+    S, A = population.size, out.shape[0]
+    base, slope = shared[S * A : 2 * S * A], shared[2 * S * A :]
+    for s in range(lo, hi):
         crowd = slope[s] * population[s]
         for a in range(A):
-            out[s, a] = base[s * A + a] + crowd
+            out[a, s - lo] = base[s * A + a] + crowd
+
+
+@filler(REWARD)
+def reward(h, population, shared, theta, out):
+    _reward(population, shared, 0, out.shape[0], out.T)
+    return 0
+
+
+@part_of(reward)
+def reward_part(h, population, shared, theta, lo, hi, out):
+    _reward(population, shared, lo, hi, out)
     return 0

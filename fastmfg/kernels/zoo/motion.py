@@ -6,22 +6,35 @@
 import numpy as np
 
 from fastmfg.kernels.elementary import log_row
-from fastmfg.kernels.jit import REWARD, filler
+from fastmfg.kernels.jit import REWARD, filler, inline, part_of
 
 BLOCK = 256
 """States whose logarithms are taken in one loop."""
 
 
-@filler(REWARD)
-def reward(h, population, shared, theta, out):
-    S = out.shape[0]
+@inline
+def _reward(h, population, shared, lo, hi, out):
+    """Rewards of the states lo..hi-1 into ``out[a, s - lo]``."""
+    S = int(shared[0])
     base = shared[2 + h * S : 2 + (h + 1) * S]
     logs = np.empty(BLOCK)
-    for lo in range(0, S, BLOCK):
-        part = out[lo : lo + BLOCK]
-        n = part.shape[0]
-        log_row(population[lo : lo + n], shared[1], logs[:n])
-        for s in range(n):
-            for a in range(part.shape[1]):
-                part[s, a] = base[lo + s] - logs[s]
+    for start in range(lo, hi, BLOCK):
+        end = min(hi, start + BLOCK)
+        place, log = base[start:end], logs[: end - start]
+        log_row(population[start:end], shared[1], log)
+        for a in range(out.shape[0]):
+            target = out[a, start - lo : end - lo]
+            for i in range(target.size):
+                target[i] = place[i] - log[i]
+
+
+@filler(REWARD)
+def reward(h, population, shared, theta, out):
+    _reward(h, population, shared, 0, out.shape[0], out.T)
+    return 0
+
+
+@part_of(reward)
+def reward_part(h, population, shared, theta, lo, hi, out):
+    _reward(h, population, shared, lo, hi, out)
     return 0
