@@ -5,13 +5,13 @@ import math
 import naive_bridge as naive
 import numpy as np
 import pytest
+from hard_cases import HARD, rounds_by_certificates
 
 import fastmfg as mfg
 from bench.test_learning import DELTA, EPSILON, FEW_SEEDS, PAPER, RULES, SEEDS, SMALL, WITHOUT_CLOCK, problem, title
 from fastmfg.comparing.bridge import Centres, PolicyCover
 from fastmfg.learning import certified
 from fastmfg.learning.state import Plan, State
-from fastmfg.planning.solve import Solution
 
 RADIUS = 0.1
 
@@ -36,71 +36,114 @@ class NoOracle:
         raise AssertionError("a sample was drawn")
 
 
-def test_choice(benchmark, note, timing):
-    """What the choice of a first round costs, equilibrium and all (target: 2 s at the paper's size)."""
-    size = PAPER if timing else SMALL
-    models, _, _ = problem(size, 201)
+def started(models):
+    """A run before its first round."""
     plan = Plan.of(
         len(models), epsilon=EPSILON, delta=DELTA, strategy="certified", adversary=None, evidence="anytime",
         tolerance=None, radius=None, max_rounds=50, max_trajectories=None, seed=0,
     )  # fmt: skip
-    chosen = benchmark.pedantic(
-        lambda: certified.choose(State(models, NoOracle(), plan, {})), rounds=3, warmup_rounds=int(timing)
-    )
+    return State(models, NoOracle(), plan, {})
+
+
+def test_choice(benchmark, note, timing):
+    """What the choice of a first round costs, equilibrium and all (target: 2 s at the paper's size)."""
+    size = PAPER if timing else SMALL
+    models, _, _ = problem(size, 201)
+    chosen = benchmark.pedantic(lambda: certified.choose(started(models)), rounds=3, warmup_rounds=int(timing))
     assert chosen.certificate == "direct"
     seconds = f"{benchmark.stats.stats.median:.2f} s (target 2 s)" if timing else "right (timing off)"
     note(title(size), f"{seconds}  {chosen.policies} policies looked at")
 
 
-def ray_equilibria(models, n):
-    """Equilibria of the sectors: mu_2 = a + D e_j."""
-    east, north = np.array([1, -1, 0]) / math.sqrt(2), np.array([1, 1, -2]) / math.sqrt(6)
-    found = {}
-    for j in range(n):
-        turn = 2 * math.pi * (j + 0.5) / n + 0.3
-        policy = models[0].uniform_policy()
-        policy[0, 0] = np.array([0.42, 0.33, 0.25]) + 0.2 * (math.cos(turn) * east + math.sin(turn) * north)
-        policy[0, 0] /= policy[0, 0].sum()
-        found[j] = Solution(policy, mfg.ne_gap(models[j], policy), 0, True, np.zeros(1), "by hand")
-    return found
+def test_further_policy(benchmark, note, timing):
+    """What each further policy costs that the search looks at: gaps in all survivors, distances, counts."""
+    size = PAPER if timing else SMALL
+    models, _, _ = problem(size, 201)
+    run = started(models)
+    search, stream = certified.Search(run), np.random.default_rng(0)
+
+    def look():
+        policy = stream.dirichlet(np.ones(models.n_actions), (models.horizon, models.n_states))
+        candidate = run.register(policy, "random")
+        run.gaps(candidate)
+        return candidate, search.look(candidate)
+
+    candidate, verdict = benchmark.pedantic(look, rounds=5 if timing else 1, warmup_rounds=1)
+    check = mfg.direct_certificate(models, run.candidates[candidate].policy, run.plan.elimination.tolerance, EPSILON)
+    assert (verdict.holds, verdict.count, verdict.largest) == (check.holds, check.count, check.counts.max())
+    note(title(size), f"{benchmark.stats.stats.median:.2f} s a policy" if timing else "right (timing off)")
 
 
-@pytest.mark.parametrize("n", [5, 8, 16, 32])
-def test_sectors(n, benchmark, note, timing):
-    """Rounds and trajectories, the true model last: the heuristic needs n - 1 rounds."""
-    models = mfg.zoo.hard.sectors(n)
-    equilibria = ray_equilibria(models, n)
-    settings = {"epsilon": 0.032, "tolerance": 0.012, "radius": 0.024, "delta": 0.05, "equilibria": equilibria}
+@pytest.mark.parametrize("name", HARD)
+def test_hard_classes(name, benchmark, note):
+    """Rounds that go on until they converge, the true model being the last; and rounds by certificates alone."""
+    case = HARD[name]
+    models = case.make()
+    true, equilibria = models[len(models) - 1], case.equilibria(models)
 
     def run(strategy):
-        return mfg.learn(models, mfg.MeanFieldOracle(models[n - 1], seed=1), strategy=strategy, **settings)
+        return mfg.learn(
+            models, mfg.MeanFieldOracle(true, seed=0), strategy=strategy, equilibria=equilibria, adversary="max",
+            max_rounds=5000, **case.settings,
+        )  # fmt: skip
 
     runs = benchmark.pedantic(lambda: {name: run(name) for name in ("certified", "heuristic")}, rounds=1)
-    assert len(runs["certified"].rounds) <= 1 < len(runs["heuristic"].rounds) == n - 1
-    assert mfg.ne_gap(models[n - 1], runs["certified"].policy) <= runs["certified"].ne_gap_bound + 1e-12
+    assert len(runs["certified"].rounds) <= len(runs["heuristic"].rounds)
+    for out in runs.values():
+        assert mfg.ne_gap(true, out.policy) <= out.ne_gap_bound + 1e-12
+    rounds, _ = rounds_by_certificates(models, mfg.MeanFieldOracle(true, seed=0), equilibria, **case.settings)
+    if name.startswith("sectors"):
+        assert len(runs["certified"].rounds) <= len(rounds) == 1 < len(runs["heuristic"].rounds) == len(models) - 1
+    if all(one.certificate == "direct" and one.converged for one in rounds):
+        assert len(rounds) <= math.log2(len(models)) + 1
     text = "  ".join(
-        f"{name}: {len(out.rounds)} rounds, {out.trajectories} trajectories, {out.policies} policies looked at"
-        for name, out in runs.items()
+        f"{strategy}: {len(out.rounds)} rounds, {out.trajectories} trajectories, {out.policies} policies looked at"
+        for strategy, out in runs.items()
     )
-    note(f"sectors, {n} models", text)
+    alone = ", ".join(
+        f"{one.certificate} after {one.policies} policies, {one.before} to {one.survivors}" for one in rounds
+    )
+    note(f"{name} ({len(models)} models)", f"{text}  without the stopping bound: {len(rounds)} rounds ({alone})")
+
+
+class References:
+    """A mean-field oracle that remembers the reference policies it was asked for."""
+
+    def __init__(self, game, seed):
+        self.oracle, self.policies = mfg.MeanFieldOracle(game, seed=seed), {}
+
+    def sample(self, deviation, reference, n):
+        self.policies.setdefault(reference.tobytes(), reference)
+        return self.oracle.sample(deviation, reference, n)
 
 
 @pytest.mark.parametrize("size", [SMALL, PAPER], ids=["small", "paper"])
 def test_information(size, benchmark, note, timing):
-    """Trajectories of the default rule against the limit: log(n/delta) over the best worst-case information."""
+    """Trajectories of the default rule against the information limit of the references it used, and the equilibrium.
+
+    Naming the model at the threshold takes log(n/delta) nats against each other one, at the best worst-case
+    information a trajectory; no rule of error delta can do with much less than log(1/delta).
+    """
     seeds = list(SEEDS if timing and size == SMALL else FEW_SEEDS)
     size = size if timing else WITHOUT_CLOCK[size]
+    nats = math.log(size[0] / DELTA), math.log(1 / DELTA)
 
     def ratio(seed):
         models, truth, settings = problem(size, seed)
-        learned = mfg.learn(models, mfg.MeanFieldOracle(models[truth], seed=seed), **settings, **RULES["default"])
-        references = np.stack([mfg.solve(models[truth], tol=EPSILON / 2).policy, models[truth].uniform_policy()])
-        limit = mfg.information_limit(models, truth, references)
-        assert limit.lower <= limit.upper
-        least = limit.trajectories(math.log(len(models) / DELTA))
-        return learned.trajectories, least
+        oracle = References(models[truth], seed)
+        learned = mfg.learn(models, oracle, **settings, **RULES["default"])
+        equilibrium = mfg.solve(models[truth], tol=EPSILON / 2).policy
+        limits = [
+            mfg.information_limit(models, truth, np.stack(policies), iterations=40)
+            for policies in ([equilibrium], [equilibrium, *oracle.policies.values()])
+        ]
+        assert all(limit.lower <= limit.upper for limit in limits)
+        return learned.trajectories, *(limit.trajectories(needed) for limit in limits for needed in nats)
 
     found = np.array(benchmark.pedantic(lambda: [ratio(seed) for seed in seeds], rounds=1))
+    used, least = found[:, :1], np.median(found, axis=0)
+    to_name, to_tell = np.median(used / found[:, 3:], axis=0)
     note(f"{title(size)}, {len(seeds)} seeds",
-         f"medians {np.median(found[:, 0]):.0f} trajectories against {np.median(found[:, 1]):.0f} to name the model at "
-         f"the information limit  median ratio {np.median(found[:, 0] / found[:, 1]):.2f}")  # fmt: skip
+         f"medians {least[0]:.0f} trajectories  at the information limit of the references used {least[3]:.0f} to name "
+         f"the model at the threshold, ratio {to_name:.2f}, and {least[4]:.0f} at error delta, ratio {to_tell:.2f}  "
+         f"of the equilibrium alone {least[1]:.0f} and {least[2]:.0f}")  # fmt: skip

@@ -32,12 +32,29 @@ CLASSES = {
     },
     "susceptible_infected": {"infection": np.linspace(0.3, 0.9, 7), "recovery": np.linspace(0.1, 0.5, 5)},
 }
+UNKNOWN_REWARDS = {  # and the noise under which rewards are observed
+    "beach_bar": {"crowd_aversion_coef": np.linspace(0.2, 2, 10), "p_still": [0.2, 0.5, 0.8]},
+    "crowd_modelling_2d": {"crowd_aversion_coef": np.linspace(0.2, 2, 10), "noise_intensity": [0.2, 0.5, 0.8]},
+    "epidemic": {"illness": np.linspace(0.25, 2, 8), "infection": np.linspace(0.2, 0.9, 5), "horizon": 20},
+    "susceptible_infected": {"illness_cost": np.linspace(0.25, 2, 8), "infection": np.linspace(0.3, 0.9, 5)},
+}
+NOISES = (0.0, 1.0)
 RUNS = 3
 
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_learning_on_a_class(name, benchmark, note, timing):
-    models = mfg.zoo.classes.build(name, **CLASSES[name])
+    learn_on(name, mfg.zoo.classes.build(name, **CLASSES[name]), benchmark, note, timing)
+
+
+@pytest.mark.parametrize("sigma", NOISES)
+@pytest.mark.parametrize("name", UNKNOWN_REWARDS)
+def test_learning_with_unknown_rewards(name, sigma, benchmark, note, timing):
+    models = mfg.zoo.classes.build(name, reward_noise=sigma, **UNKNOWN_REWARDS[name])
+    learn_on(f"{name}, noise {sigma:g}", models, benchmark, note, timing)
+
+
+def learn_on(name, models, benchmark, note, timing):
     epsilon = 0.01 * max(mfg.ne_gaps(models, models[0].uniform_policy()))
     hidden = np.linspace(0, len(models) - 1, RUNS + 2).astype(int)[1:-1][: RUNS if timing else 1]
     drawn, bounds, seconds = [], [], []

@@ -3,10 +3,12 @@
 from functools import cache, cached_property
 
 import naive
+import naive_rewards
 import numpy as np
 import pytest
 
 import fastmfg as mfg
+from fastmfg.comparing.conditional import KNOWN
 from fastmfg.kernels import backup, density, distance, information, likelihood, reward, softmax, walk
 
 SIZES = [(10, 4, 3), (30, 10, 3), (100, 50, 3)]  # S, A, H
@@ -157,7 +159,7 @@ def test_block_distances(bed, run):
     def twin():
         return naive.block_distances(*bed.pair, bed.initial, bed.legal)
 
-    run(distance.block_distances, (*models, *pairs, out), f"{SIDE} x {SIDE} pairs",
+    run(distance.block_distances, (*models, KNOWN, *pairs, out), f"{SIDE} x {SIDE} pairs",
         result=lambda: tuple(out[LAST, SIDE - 1]), twin=twin, share=1 / SIDE**2)  # fmt: skip
 
 
@@ -168,7 +170,7 @@ def test_block_lower_bounds(bed, run):
     def before():
         out[:], wanted[:] = 0.0, True
 
-    run(distance.block_lower_bounds, (*models, np.arange(bed.S), *pairs, np.inf, out), f"{SIDE} x {SIDE} pairs",
+    run(distance.block_lower_bounds, (*models, KNOWN, np.arange(bed.S), *pairs, np.inf, out), f"{SIDE} x {SIDE} pairs",
         result=lambda: out[LAST, SIDE - 1], twin=lambda: naive.lower_bound(*bed.pair, bed.initial, bed.legal),
         share=1 / SIDE**2, before=before)  # fmt: skip
 
@@ -181,14 +183,14 @@ def test_block_upper_bounds(bed, run):
     def before():
         out[:], wanted[:] = low, True
 
-    run(distance.block_upper_bounds, (*models, *pairs, np.inf, out), f"{SIDE} x {SIDE} pairs",
+    run(distance.block_upper_bounds, (*models, KNOWN, *pairs, np.inf, out), f"{SIDE} x {SIDE} pairs",
         result=lambda: out[LAST, SIDE - 1], twin=lambda: naive.upper_bound(*bed.pair, bed.initial, bed.legal),
         share=1 / SIDE**2, before=before)  # fmt: skip
 
 
 def test_row_gaps(bed, run):
     out = np.empty((bed.H, bed.S, bed.A))
-    args = (*bed.models(2 * SIDE), LAST, OTHER, out)
+    args = (*bed.models(2 * SIDE), KNOWN, LAST, OTHER, out)
     run(distance.row_gaps, args, "one pair", result=lambda: out, twin=lambda: naive.row_gaps(*bed.pair))
 
 
@@ -225,6 +227,14 @@ def test_back_up_information(bed, run):
     args = (*bed.models(), weights, 0, 0, bed.S, V_next, q, V, greedy)
     run(information.back_up_information, args, f"{MODELS} models, one step", result=lambda: (q, V, greedy),
         twin=lambda: naive.back_up_information(P, weights, V_next, bed.legal))  # fmt: skip
+
+
+def test_reward_information(bed, run):
+    r, weights = bed.rng.standard_normal((MODELS, 1, bed.S, bed.A)), bed.rng.dirichlet(np.ones(MODELS))
+    out = np.empty((bed.S, bed.A))
+    run(information.reward_information, (r, weights, 0.5, 0, 0, bed.S, out), f"{MODELS} models, one step",
+        result=lambda: out[:1, :1], twin=lambda: naive_rewards.reward_information(r[:, 0, :1, :1], weights, 0.5),
+        share=1 / (bed.S * bed.A))  # fmt: skip
 
 
 def test_mirror_step(bed, run):

@@ -15,6 +15,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import fastmfg as mfg
+from bench.work import FILL, Work
 from fastmfg.planning.survey import follow, respond, survey
 
 GIB = 1 << 20  # of ru_maxrss, which counts KiB
@@ -54,6 +55,53 @@ def test_neighbour_counts(n, shape, benchmark, note, timing):
             f"{own:.2f} s, densities included, {own / n * 1e3:.2f} ms a model; largest count {counts.max()}; "
             f"peak {peak():.2f} GiB so far",
         )
+
+
+def test_linear_without_tables(benchmark, note, timing, limits):
+    """The linear class at S=5,000, A=50, H=3: one model has 28 GiB of tables. One thread, counted as work.py does.
+
+    Rows are filled anew in each pass: they are absolute values, normalised one by one, and no shortcut through the
+    features gives their sums. A density pass and a backup fill those of H - 1 steps, a pair's distance those of H steps
+    of both models.
+    """
+    n, S, A, H = (20, 5000, 50, 3) if timing else (3, 12, 4, 3)
+    models = mfg.linear_class(n, S, A, H, seed=0)
+    policy = models[0].uniform_policy()
+    density = mfg.condition(models[0], policy).density
+    assert np.abs(density.sum(axis=1) - 1.0).max() < 1e-9
+    response = mfg.best_response(models[0], policy)
+    gap = response.value - mfg.evaluate(models[0], policy)
+    assert abs(mfg.ne_gap(models[0], policy) - gap) < 1e-9
+    counts = benchmark.pedantic(lambda: mfg.neighbour_counts(models, policy, 1e-4), rounds=1)
+    assert counts.min() >= 1
+    distance = mfg.distance_matrix(models[:2], policy)
+    assert 0.0 < distance[0, 1] <= 2 * H
+    if not timing:
+        return
+    entries = S * A * S
+    parts = (
+        ("density", lambda: mfg.condition(models[0], policy), Work(multiply_adds=(FILL + 1) * (H - 1) * entries)),
+        (
+            "best response",
+            lambda: mfg.best_response(models[0], policy),
+            Work(multiply_adds=(2 * FILL + 3) * (H - 1) * entries),
+        ),
+        (
+            "distance of a pair",
+            lambda: mfg.distance_matrix(models[:2], policy),
+            Work(H * entries, (2 * H * FILL + 2 * (H - 1) + 2 * (FILL + 1) * (H - 1)) * entries),
+        ),
+    )
+    for name, call, work in parts:
+        started = time.process_time()
+        call()
+        own = time.process_time() - started
+        note(f"S={S:,} A={A} H={H}", f"{name} {own:.2f} CPU s, fraction {limits.seconds(work) / own:.2g} ({work})")
+    own = benchmark.stats.stats.median
+    note(
+        f"{n} models, S={S:,} A={A} H={H}",
+        f"neighbours counted in {own:.1f} s, densities included; peak {peak():.2f} GiB so far",
+    )
 
 
 def test_a_million_states(benchmark, note, timing):

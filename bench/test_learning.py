@@ -67,7 +67,7 @@ def test_samples(size, benchmark, note, timing):
     benchmark.extra_info["ratio"] = [ours / theirs, low, high]
     note(f"{title(size)}, {len(seeds)} seeds",
          f"medians {ours:.0f} against {theirs:.0f} trajectories  ratio {ours / theirs:.3f}, 95% interval {low:.3f} to "
-         f"{high:.3f} (target 0.2)  bound reached by {certified[0]} against {certified[1]}  "
+         f"{high:.3f} (target 0.1)  bound reached by {certified[0]} against {certified[1]}  "
          f"true model lost in {lost[0]} against {lost[1]}")  # fmt: skip
 
 

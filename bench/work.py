@@ -145,26 +145,26 @@ def _back_up(fill, common, thetas, members, aux, reward, policies, policy_of, q,
     return Work(multiply_adds=(FILL + 2) * _tables(n, H - 1, S, A))
 
 
-def _block_distances(fill, common, thetas, members, aux, rows, cols, wanted, out):
+def _block_distances(fill, common, thetas, members, aux, reward, rows, cols, wanted, out):
     H, (S, A), pairs = aux.shape[1], common.legal.shape, wanted.sum()
     models = wanted.any(axis=0).sum() + wanted.any(axis=1).sum()
     use = 2 * _tables(pairs, H - 1, S, A)
     return Work(gaps=_tables(pairs, H, S, A), multiply_adds=FILL * _tables(models, H, S, A) + use)
 
 
-def _block_lower_bounds(fill, common, thetas, members, aux, order, rows, cols, wanted, radius, out):
+def _block_lower_bounds(fill, common, thetas, members, aux, reward, order, rows, cols, wanted, radius, out):
     (S, A), n_open, n_lost = common.legal.shape, wanted.sum(), ((out > 0) & ~wanted).sum()
     fills = sum(wanted.shape) * (S * A * S if n_open else S)  # a pair over the radius needs one row at least
     return Work(gaps=_tables(n_open, 1, S, A) + n_lost * S, multiply_adds=FILL * fills)
 
 
-def _block_upper_bounds(fill, common, thetas, members, aux, rows, cols, wanted, radius, out):
+def _block_upper_bounds(fill, common, thetas, members, aux, reward, rows, cols, wanted, radius, out):
     H, (S, A), pairs = aux.shape[1], common.legal.shape, wanted.sum()
     models = wanted.any(axis=0).sum() + wanted.any(axis=1).sum()
     return Work(gaps=_tables(pairs, H - 1, S, A), multiply_adds=FILL * _tables(models, H - 1, S, A))
 
 
-def _row_gaps(fill, common, thetas, members, aux, m, n, out):
+def _row_gaps(fill, common, thetas, members, aux, reward, m, n, out):
     entries = out.size * common.initial.size
     return Work(gaps=entries, multiply_adds=2 * FILL * entries)
 
@@ -180,6 +180,11 @@ def _walk(fill, common, theta, aux, deviation, uniforms, states, actions):
 def _back_up_information(fill, common, thetas, members, aux, weights, h, lo, hi, V_next, q, V, greedy):
     S, A = common.legal.shape
     return Work(multiply_adds=((FILL + 3) * (weights > 0).sum() + 2) * (hi - lo) * A * S)
+
+
+def _reward_information(reward, weights, scale, h, lo, hi, out):
+    n = len(weights)
+    return Work(multiply_adds=EXP * n * (n - 1) // 2 * (hi - lo) * out.shape[1])
 
 
 def _mirror_step(y, q, step, legal, y_out, pi):
@@ -217,6 +222,7 @@ COUNTS = {
     "log_likelihoods": _log_likelihoods,
     "walk": _walk,
     "back_up_information": _back_up_information,
+    "reward_information": _reward_information,
     "mirror_step": _mirror_step,
     "cover_centres": _cover_centres,
     "weighted_rows": _weighted_rows,

@@ -30,6 +30,7 @@ from fastmfg.games import (
     MultiTypeClass,
     MultiTypeGame,
     Population,
+    RewardNoise,
     adapters,
     from_mfglib,
     from_open_spiel,
@@ -57,6 +58,7 @@ from fastmfg.learning import (
     plausibility,
 )
 from fastmfg.planning import (
+    PolicyAwareModel,
     best_response,
     condition,
     diagnose,
@@ -69,7 +71,6 @@ from fastmfg.planning import (
     returns_by_type,
     solve,
     solve_models,
-    solve_policy_aware,
 )
 
 __version__ = "0.1.0"
@@ -87,10 +88,12 @@ __all__ = [
     "ModelClass",
     "MultiTypeClass",
     "MultiTypeGame",
+    "PolicyAwareModel",
     "PolicyCover",
     "Population",
     "PopulationOracle",
     "RealizabilityError",
+    "RewardNoise",
     "SimulatorOracle",
     "SoftBridge",
     "TypedOracle",
@@ -130,7 +133,6 @@ __all__ = [
     "returns_by_type",
     "solve",
     "solve_models",
-    "solve_policy_aware",
     "theory_constants",
     "transfer_constant",
     "zoo",

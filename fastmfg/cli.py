@@ -71,6 +71,7 @@ ZOO_SETTINGS: dict[str, tuple[type, str]] = {
     "game": (str, "learn a game of the zoo instead of the linear class"),
     "grid": (list, "its unknown parameters: NAME=FROM:TO:COUNT or NAME=VALUE,VALUE,...; several"),
     "param": (list, "a parameter that all of its models share, NAME=VALUE; repeatable"),
+    "reward_noise": (float, "its rewards are unknown, and observed under Gaussian noise of this standard deviation"),
 }
 LINEAR_ONLY = ("models", "states", "actions", "horizon", "d_phi", "d_psi", "scale")
 """Settings of the linear class, not of the learner."""
@@ -131,6 +132,7 @@ def _add_zoo_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--game", metavar="NAME", help=texts["game"])
     command.add_argument("--grid", nargs="+", action="extend", metavar="K=VALUES", help=texts["grid"])
     command.add_argument("--param", action="append", metavar="K=V", help=texts["param"])
+    command.add_argument("--reward-noise", type=float, metavar="SIGMA", help=texts["reward_noise"])
     command.add_argument(
         "--resume", type=Path, metavar="DIR", help="go on with the run in the folder; takes no settings"
     )
@@ -214,7 +216,7 @@ def learn_options(given: dict[str, Any]) -> dict[str, Any]:
     if "game" not in given:
         stray = [name for name in ZOO_SETTINGS if name in given]
         if stray:
-            raise ValueError(f"--{stray[0]} needs --game NAME")
+            raise ValueError(f"--{stray[0].replace('_', '-')} needs --game NAME")
         return defaults_of("learn") | given
     stray = [name for name in LINEAR_ONLY if name in given]
     if stray:
@@ -304,17 +306,20 @@ def list_games(as_json: bool) -> int:
 def run_solve(options: dict[str, Any], folder: Path | None, force: bool) -> tuple[dict[str, Any], str]:
     """``fastmfg solve``: the machine's and the reader's summary; files only when a folder is given."""
     from fastmfg.reporting import known
+    from fastmfg.reporting.folder import taken_folder
     from fastmfg.reporting.text import Progress
 
     name, pairs = options.pop("game"), options.pop("param", [])
     known.parse_params(name, pairs)
-    with Progress("solve", options["max_iterations"], " iterations") as progress:
-        solved = known.solve_game(name, pairs, progress.advance, **options)
-    text = known.text_of(solved)
-    if folder is not None:
-        known.write(solved, folder, force)
-        text += f"\nwritten to  {folder}"
-    return known.content_of(solved), text
+    with ExitStack() as stack:
+        if folder is not None:  # taken before anything is solved: it may be in use
+            stack.enter_context(taken_folder(folder, force))
+        with Progress("solve", options["max_iterations"], " iterations") as progress:
+            solved = known.solve_game(name, pairs, progress.advance, **options)
+        if folder is None:
+            return known.content_of(solved), known.text_of(solved)
+        known.write(solved, folder)
+    return known.content_of(solved), f"{known.text_of(solved)}\nwritten to  {folder}"
 
 
 def run_diagnose(options: dict[str, Any], folder: Path | None, force: bool) -> tuple[dict[str, Any], str]:
@@ -412,7 +417,7 @@ def run_figure2_command(options: dict[str, Any], folder: Path | None, force: boo
     assert folder is not None
     classes, trials = options.pop("classes"), options.pop("trials")
     experiment = Experiment(**options)
-    with Progress("figure2", classes * experiment.models, " equilibria") as progress:
+    with Progress("figure2", classes * (experiment.models + trials), " equilibria and runs") as progress:
         content = run_figure2(experiment, classes, trials, folder, force, progress.advance)
     short = {name: value for name, value in content.items() if name != "runs"}
     return short, figure2_summary(content, folder)

@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 import re
+import secrets
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,11 @@ UNSYNCED = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 """What systems answer that can not write a folder's entries through to the disk: they do so by themselves."""
 
 
-TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+(\.\w+)?")
-"""Names of files that are being written: the number is the process's."""
+TEMPORARY = re.compile(r"\.(?P<name>.+)\.\d+(-[0-9a-f]{8})?(\.\w+)?")
+"""Names of files that are being written: the process, and a random number, as other hosts may write here too."""
+
+DAY = 86400.0
+"""Seconds after which nobody is still writing a file."""
 
 
 class DamagedFileError(ValueError):
@@ -33,7 +38,7 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     Readers, also after a crash, see the old file or the new one, never half of it. Raises OSError naming `path`, with
     the old file as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
     try:
         write(temporary)
         sync(temporary)
@@ -62,12 +67,18 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def remove_leftovers(folder: Path, ours: Callable[[str], bool]) -> None:
-    """Remove what processes that were killed within `write_whole` have left of files with these names."""
+def remove_leftovers(folder: Path, ours: Callable[[str], bool], age: float = 0.0) -> None:
+    """Remove what processes that were killed within `write_whole` have left of files with these names.
+
+    Where others may be writing, give an `age` in seconds (`DAY`): what was touched since is left alone.
+    """
+    latest = time.time() - age
     for path in folder.glob(".*"):
         match = TEMPORARY.fullmatch(path.name)
         if match and ours(match["name"]) and path.is_file():
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if not age or path.stat().st_mtime < latest:
+                    path.unlink()
 
 
 # Arrays with a header: a line with the SHA-256 of the next one; that line, JSON; then the arrays' bytes in its order

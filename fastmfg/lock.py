@@ -27,8 +27,8 @@ class FolderLockedError(OSError):
 class FolderLock:
     """Holds a folder until it is released, or until the process ends, however it ends.
 
-    The file `lock` in the folder says who holds it. Where the system knows no file locks, the file `lock.held` is the
-    lock: one that a dead process of the same host has left counts as none.
+    The file `lock` in the folder says who holds it, and goes when it is released. Where the system knows no file locks,
+    the file `lock.held` is the lock: one that a dead process of the same host has left counts as none.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,6 +41,8 @@ class FolderLock:
     def release(self) -> None:
         """Let others in; may be called twice."""
         if self._descriptor is not None:
+            with contextlib.suppress(OSError):  # a folder that can not be written any more keeps it
+                self.path.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = None
         if self._made:
@@ -52,6 +54,18 @@ class FolderLock:
         """Whether the system's lock is held; False where there are none."""
         if sys.platform == "win32":
             return False
+        while self._descriptor is None:
+            descriptor = self._open_locked()
+            if descriptor is None:
+                return False
+            if _is_at(descriptor, self.path):
+                self._descriptor = descriptor
+            else:  # whoever held it has just removed it
+                os.close(descriptor)
+        return True
+
+    def _open_locked(self) -> int | None:
+        """The lock file, open and locked; None where there are no locks."""
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,10 +77,9 @@ class FolderLock:
         except OSError as error:
             os.close(descriptor)
             if error.errno in UNLOCKABLE:
-                return False
+                return None
             raise OSError(error.errno, error.strerror, str(self.path)) from error
-        self._descriptor = descriptor
-        return True
+        return descriptor
 
     def _make_file(self) -> None:
         if self.held.exists() and is_stale(self.held):
@@ -84,6 +97,14 @@ class FolderLock:
         pid, host = owner_of(path)
         remedy = f"; if there is no such process, delete {path}" if path == self.held else ""
         return FolderLockedError(f"{self.folder} is in use by process {pid} on {host}{remedy}")
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def owner() -> str:

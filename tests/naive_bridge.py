@@ -148,6 +148,43 @@ def tables_gap(initial, P, r, policy, legal):
     return sum(initial[s] * (W[s] - V[s]) for s in range(S))
 
 
+def swayed_rows(initial, calm, crowded, policies):
+    """Of models ``P = (1 - mu(0)) calm + mu(0) crowded`` [n, H, S, A, S] under policies [p, H, S, A], all at once.
+
+    Densities [p, n, H, S] and rows [p, n, H, S, A, S].
+    """
+    n, H = calm.shape[:2]
+    mu = np.tile(initial, (len(policies), n, 1))
+    density, rows = [], []
+    for h in range(H):
+        share = mu[:, :, 0, None, None, None]
+        P = (1 - share) * calm[None, :, h] + share * crowded[None, :, h]
+        density.append(mu)
+        rows.append(P)
+        mu = (mu[..., None, None] * policies[:, None, h, :, :, None] * P).sum(axis=(2, 3))
+    return np.stack(density, axis=2), np.stack(rows, axis=2)
+
+
+def many_distances(initial, rows):
+    """Symmetric distances [p, n, n] of models with rows [p, n, H, S, A, S], all actions legal."""
+    one, other = rows[:, :, None], rows[:, None]
+    gap = np.abs(one - other).sum(axis=-1)
+    V = np.zeros((*gap.shape[:3], rows.shape[3]))
+    for h in reversed(range(rows.shape[2])):
+        V = (gap[:, :, :, h] + (one[:, :, :, h] * V[:, :, :, None, None]).sum(axis=-1)).max(axis=-1)
+    d = (initial * V).sum(axis=-1)
+    return np.maximum(d, d.swapaxes(1, 2))
+
+
+def many_gaps(initial, rows, reward, policies):
+    """NE gaps [p, n] for rewards [p, n, H, S], the same for all actions, all of them legal."""
+    V, W = np.zeros((2, *rows.shape[:2], rows.shape[3]))
+    for h in reversed(range(rows.shape[2])):
+        q, q_star = (reward[:, :, h, :, None] + (rows[:, :, h] * U[:, :, None, None]).sum(axis=-1) for U in (V, W))
+        V, W = (policies[:, None, h] * q).sum(axis=-1), q_star.max(axis=-1)
+    return (initial * (W - V)).sum(axis=-1)
+
+
 def direct_count(d, gaps, tolerance, epsilon):
     """``max |K(M)|`` over models whose gap exceeds epsilon."""
     count = 0

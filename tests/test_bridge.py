@@ -4,9 +4,10 @@ import itertools
 import math
 
 import naive_bridge as naive
+import numba
 import numpy as np
 import pytest
-from builders import policy, rows
+from builders import legal_mask, policy, rows
 from hypothesis import given
 from hypothesis import strategies as st
 from learning_cases import KINDS, called_class, filled_class, linear, near_class
@@ -25,6 +26,21 @@ from fastmfg.comparing.bridge import (
 )
 from fastmfg.comparing.conditional import condition_class
 from fastmfg.planning.policy_aware import as_game
+
+
+@numba.njit
+def look(h, population, shared, theta, aux):
+    aux[0] = population[0]
+    return 0
+
+
+@numba.njit
+def walk(h, aux, shared, theta, lo, hi, out):
+    for s in range(hi - lo):
+        for a in range(out.shape[1]):
+            out[s, a, 1] = theta[0] * (0.5 + 0.5 * a * aux[0])
+            out[s, a, 0] = 1.0 - out[s, a, 1]
+    return 0
 
 
 def parts(models):
@@ -64,14 +80,96 @@ def test_compositions(N, A):
     assert len(compositions(N, A)) == math.comb(N + A - 1, A - 1)
 
 
-def test_cells_are_those_that_move_a_density():
-    tables = rows(np.random.default_rng(0), (2, 3, 3, 2, 3))
-    models = mfg.ModelClass.from_tables(tables, [0.5, 0.0, 0.5], "crowd-aversion")
-    assert moving_cells(models._family).tolist() == [[0, 0], [0, 2], [1, 0], [1, 1], [1, 2]]
-    one = np.array([[True, False], [True, True], [True, True]])
-    masked = mfg.ModelClass.from_tables(tables, [0.5, 0.0, 0.5], "crowd-aversion", legal=one)
-    assert moving_cells(masked._family).tolist() == [[0, 2], [1, 1], [1, 2]]
-    assert len(moving_cells(called_class(joint=True)._family)) > len(moving_cells(called_class()._family))
+def moved(models, policy):
+    """Brute force: cells at which playing a legal action for sure changes the population of some model."""
+    before, cells = condition_class(models, policy), []
+    for h, s in itertools.product(range(models.horizon), range(models.n_states)):
+        for a in np.flatnonzero(models.legal[s]):
+            other = policy.copy()
+            other[h, s] = np.eye(policy.shape[2])[a]
+            if np.abs(condition_class(models, other).density - before.density).max() > 1e-9:
+                cells.append([h, s])
+                break
+    return cells
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_cells_are_those_that_move_a_density(seed):
+    """Tables that no crowd moves are looked through: the cells are exactly those that brute force finds."""
+    rng = np.random.default_rng(seed)
+    M, H, S, A = rng.integers([1, 1, 2, 1], [4, 5, 5, 4])
+    tables = np.eye(S)[rng.integers(S, size=(M, H, S, A))] if seed % 2 else rows(rng, (M, H, S, A, S), "eighths")
+    alike = rng.random((H, S)) < 0.3
+    tables = np.where(alike[None, :, :, None, None], tables[:, :, :, :1], tables)
+    start = np.eye(S)[0] if seed % 3 else rows(rng, (S,))
+    models = mfg.ModelClass.from_tables(tables, start, "crowd-aversion", legal=legal_mask(rng, S, A))
+    assert moving_cells(models._family).tolist() == moved(models, models[0].uniform_policy())
+
+
+def test_cells_of_actions_that_differ_in_one_model_are_kept():
+    tables = np.full((3, 2, 2, 2, 2), 0.5)
+    models = mfg.ModelClass.from_tables(tables, [0.5, 0.5], "crowd-aversion")
+    assert moving_cells(models._family).tolist() == []
+    assert PolicyCover(models, 7).size == 1
+    tables[2, 0, 1, 1] = [0.25, 0.75]
+    models = mfg.ModelClass.from_tables(tables, [0.5, 0.5], "crowd-aversion")
+    assert moving_cells(models._family).tolist() == [[0, 1]]
+
+
+ROUTING = {
+    "sectors": lambda: mfg.zoo.hard.sectors(5),
+    "spirals": lambda: mfg.zoo.hard.spirals(5),
+    "switch1d": mfg.zoo.hard.switch1d,
+    "hidden density": lambda: mfg.zoo.hard.hidden_density(3),
+}
+
+
+@pytest.mark.parametrize("kind", ROUTING)
+def test_routing_games_need_one_cell(kind):
+    """Declared: only what the first step does moves a crowd. Brute force under some policies agrees."""
+    models = ROUTING[kind]()
+    assert moving_cells(models._family).tolist() == [[0, 0]]
+    for seed in range(5):
+        assert moved(models, random_policy(models, seed)) == [[0, 0]]
+    assert moving_cells(models[[0, 2]]._family).tolist() == [[0, 0]]
+    for game in models:  # and the declaration itself: one row for all actions, under any population
+        for h, s in np.argwhere(models._family.same_rows):
+            for seed in range(5):
+                table = game.transition(h, rows(np.random.default_rng(seed), (models.n_states,)))
+                assert_array_equal(table[s], np.broadcast_to(table[s, 0], table[s].shape))
+
+
+def test_clusters_need_the_second_step_as_well():
+    models = mfg.zoo.hard.two_clusters(4)
+    assert moving_cells(models._family).tolist() == [[0, 0], [1, 0], [1, 1], [1, 2]]
+
+
+def test_linear_actions_of_equal_features_move_nothing():
+    rng = np.random.default_rng(0)
+    phi = rng.standard_normal((3, 3, 2, 4))
+    phi[1, 2, 1] = phi[1, 2, 0]
+    models = mfg.LinearClass(phi, rng.standard_normal((3, 3, 16)), rng.standard_normal((5, 3, 4, 3)), [0.0, 0.5, 0.5])
+    assert moving_cells(models._family).tolist() == [[0, 1], [0, 2], [1, 0], [1, 1]]
+    assert moved(models, random_policy(models, 0)) == [[0, 1], [0, 2], [1, 0], [1, 1]]
+
+
+def test_sparse_rows_lead_to_their_table_s_states_only():
+    """A line: from state s to s or s + 1; the crowd decides how likely."""
+    models = mfg.ModelClass.from_filler(
+        walk, [[0.2], [0.4]], [1.0, 0.0, 0.0, 0.0], lambda h, mu: np.tile(-mu[:, None], 2), prepare=look, aux_size=1,
+        n_actions=2, horizon=4, successors=[[[s, (s + 1) % 4]] * 2 for s in range(4)],
+    )  # fmt: skip
+    assert moving_cells(models._family).tolist() == [[0, 0], [1, 0], [1, 1], [2, 0], [2, 1], [2, 2]]
+    assert moved(models, random_policy(models, 0)) == moving_cells(models._family).tolist()
+
+
+def test_games_of_the_joint_population_and_of_functions():
+    """Of functions nothing is known beyond the start; who sees the joint population sees the last step as well."""
+    state, joint = called_class(), called_class(joint=True)
+    H, S = state.horizon, state.n_states
+    cells = [[h, s] for h in range(H) for s in range(S)]
+    assert moving_cells(joint._family).tolist() == cells
+    assert moving_cells(state._family).tolist() == [cell for cell in cells if cell[0] < H - 1]
 
 
 @pytest.mark.parametrize("kind", SMALL)
@@ -285,6 +383,43 @@ def test_continuous_where_the_central_model_switches(name):
     assert change < 1e-4
 
 
+def corner_to_corner(models, cover):
+    """Two policies; the line between them crosses borders of every cell of the cover."""
+    ends = np.repeat(models[0].uniform_policy()[None], 2, axis=0)
+    for h, s in cover.cells:
+        legal = np.flatnonzero(models.legal[s])
+        ends[:, h, s] = np.eye(models.n_actions)[legal[[0, -1]]]
+    return ends
+
+
+def switching_radius(models, cover):
+    """A radius at which different points of the cover have different central models."""
+    for point in range(0, cover.size, 5):
+        for radius in np.unique(mfg.distance_matrix(models, cover.policy(point)))[1:]:
+            if len(np.unique(Centres(cover, every(models), radius).central)) > 1:
+                return float(radius)
+    raise AssertionError("the central model is the same everywhere")
+
+
+@pytest.mark.parametrize("kind", ["linear", "three actions", "filler"])
+def test_continuous_across_borders_of_cells(kind):
+    """Finite differences on a line through the whole cover, ever closer where tables change most.
+
+    Between steps 1 / 480,000 apart tables change by at most 20 times what slopes of coarser steps say; where central
+    models switch, a jump would be of the order of the models' distance.
+    """
+    models = SMALL[kind]()
+    cover = PolicyCover(models, 3, cells=moving_cells(models._family)[:3])
+    start, end = corner_to_corner(models, cover)
+    radius = switching_radius(models, cover)
+    for bridge in (BridgeModel(models, radius, cover=cover), SoftBridge(models, radius)):
+        slope = 60 * steepest(bridge, start, end, 60)[0]
+        change, left, right = steepest(bridge, start, end, 60)
+        for _ in range(3):
+            change, left, right = steepest(bridge, left, right, 20)
+        assert change <= 20 * (slope + 1.0) / (60 * 20**3)
+
+
 def test_distances_within():
     models = linear(S=3, A=2, H=3)
     pi = random_policy(models, 0)
@@ -318,6 +453,12 @@ BAD_BRIDGES = [
 def test_bad_soft_bridges(change, error, message):
     with pytest.raises(error, match=message):
         SoftBridge(**({"models": linear(), "radius": 0.1} | change))
+
+
+@pytest.mark.parametrize(("change", "error", "message"), [BAD_BRIDGES[0], *BAD_BRIDGES[3:]])
+def test_bad_bridges_over_a_cover(change, error, message):
+    with pytest.raises(error, match=message):
+        BridgeModel(**({"models": linear(S=2, A=2), "radius": 0.1, "steps": 2} | change))
 
 
 def test_tables_are_asked_of_policies():

@@ -136,6 +136,14 @@ def test_deviations_are_not_computed_again(models, plain, tmp_path, monkeypatch)
     assert same(learn(models, NoOracle(), checkpoint=tmp_path), plain["information"])
 
 
+def test_comparisons_are_not_made_again(models, plain, tmp_path, monkeypatch):
+    learn(models, checkpoint=tmp_path, **CHOICES["certified"])
+    for module, name in (("state", "find_neighbourhoods"), ("certified", "near_distances")):
+        again = sys.modules[f"fastmfg.learning.{module}"]
+        monkeypatch.setattr(again, name, lambda *args: pytest.fail("compared again"))
+    assert same(learn(models, NoOracle(), checkpoint=tmp_path, **CHOICES["certified"]), plain["certified"])
+
+
 def test_rounds_are_told_of_again_and_counted(models, tmp_path):
     told, again = [], []
     learn(models, checkpoint=tmp_path, on_round=told.append)

@@ -16,6 +16,7 @@ import fastmfg as mfg
 from fastmfg import cli
 from fastmfg.learning import Checkpoint
 from fastmfg.reporting import signals
+from fastmfg.reporting.folder import taken_folder
 
 SMALL = ["--models", "12", "--states", "8", "--actions", "4", "--epsilon", "0.01"]
 
@@ -298,6 +299,23 @@ def test_learn_a_game_of_the_zoo(tmp_path, capsys):
     assert (out / "models.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_learn_a_game_with_unknown_rewards(tmp_path, capsys):
+    game = ["--game", "epidemic", "--grid", "illness=0.5:2:4", "infection=0.3,0.6", "--param", "horizon=5"]
+    out = tmp_path / "run"
+    arguments = ["learn", *game, "--reward-noise", "0.5", "--true-model", "5", "--json", "--out", str(out)]
+    assert cli.main(arguments) == 0
+    kept = json.loads(capsys.readouterr().out)
+    assert kept["config"]["reward_noise"] == 0.5
+    assert kept["true_parameters"] == {"illness": pytest.approx(1.5), "infection": 0.6}
+    assert 5 in kept["survivors"]
+    assert cli.main(["learn", "--resume", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["survivors"] == kept["survivors"]
+    assert cli.main(["learn", "--resume", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "epidemic (illness=0.5:2:4 infection=0.3,0.6 horizon=5 reward_noise=0.5): 8 models" in text
+    assert "true model  illness=1.5, infection=0.6" in text
+
+
 def test_a_configuration_reproduces_its_run(tmp_path, capsys):
     config = tmp_path / "config.toml"
     config.write_text(
@@ -328,6 +346,10 @@ def test_the_default_epsilon_tells_nothing_of_the_hidden_model(tmp_path, capsys)
         ([*EPIDEMIC, "--horizon", "8"], "not of --game epidemic; --param horizon=8, if the game has it"),
         (["--grid", "infection=0.1,0.2"], "--grid needs --game NAME"),
         (["--param", "horizon=3"], "--param needs --game NAME"),
+        (["--reward-noise", "0.1"], "--reward-noise needs --game NAME"),
+        ([*EPIDEMIC, "--reward-noise", "-1"], "--reward-noise must lie in [0, inf), got -1.0"),
+        ([*EPIDEMIC, "--reward-noise", "nan"], "--reward-noise must lie in [0, inf), got nan"),
+        (["--game", "epidemic", "--grid", "illness=1,2"], "must be one of 'infection', 'recovery', got 'illness'"),
         (["--game", "epidemic"], "nothing to learn: give several values of infection or recovery with --grid"),
         ([*EPIDEMIC, "--param", "infection=0.3"], "infection is given by --grid and by --param"),
         ([*EPIDEMIC, "--param", "horizn=3"], "did you mean 'horizon'?"),
@@ -579,14 +601,45 @@ def test_a_full_disk_is_said_in_a_line_and_the_run_goes_on(tmp_path, capsys, mon
     assert_same_run(out, uninterrupted)
 
 
-def test_a_folder_that_can_not_be_written(tmp_path, capsys, monkeypatch):
+COMMANDS = {
+    "learn": ["learn", *SMALL],
+    "figure2": ["figure2", *SMALL, "--classes", "1", "--trials", "1"],
+    "solve": ["solve", "left_right"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_folder_that_can_not_be_written(tmp_path, capsys, monkeypatch, command):
     def refuse(path, *args, **options):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
     monkeypatch.setattr(os, "open", refuse)
-    assert cli.main(["learn", *SMALL, "--out", str(tmp_path / "run")]) == 2
+    assert cli.main([*COMMANDS[command], "--out", str(tmp_path / "run")]) == 2
     said = capsys.readouterr()
     assert "Read-only file system" in said.err and said.err.count("\n") == 1
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("command", ["figure2", "solve"])
+@pytest.mark.parametrize("k", range(4))
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, capsys, monkeypatch, command, k):
+    """The disk is full from the k-th file on: one line says so, and what is there is whole."""
+    run, replace, left = tmp_path / "run", os.replace, iter(range(10**9))
+
+    def full(*args):
+        if next(left) >= k:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(*args)
+
+    monkeypatch.setattr(os, "replace", full)
+    assert cli.main([*COMMANDS[command], "--out", str(run)]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "No space left on device" in said.err and said.err.count("\n") == 1
+    assert run.exists() == (k > 0)  # an empty folder is not left behind
+    for path in run.glob("*"):
+        assert path.suffix in (".json", ".npz", ".png", ".csv") and path.stat().st_size > 0
+    if (run / "result.json").exists():
+        assert not json.loads((run / "result.json").read_text())["finished"]
 
 
 @pytest.mark.parametrize("arguments", [["--resume", "run"], [*LONG, "--out", "run", "--force"]])
@@ -606,6 +659,25 @@ def test_two_runs_that_start_in_one_folder(tmp_path, capsys):
     with Checkpoint(tmp_path / "run" / "checkpoint"):
         assert cli.main(["learn", *SMALL, "--out", str(tmp_path / "run")]) == 2
     assert "is in use by process" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_no_command_works_in_the_folder_of_another(tmp_path, capsys, command, force):
+    with taken_folder(tmp_path / "run", force=False) as run:
+        (run / "figure2.png").write_text("theirs")
+        assert cli.main([*command, "--out", str(run), *force]) == 2
+        said = capsys.readouterr()
+        assert said.out == "" and said.err.count("\n") == 1
+        assert "is in use by process" in said.err if force else "already holds a run" in said.err
+        assert sorted(path.name for path in run.iterdir()) == ["figure2.png", "lock"]
+
+
+def test_solve_takes_its_folder_before_it_solves(tmp_path, monkeypatch, capsys):
+    (tmp_path / "policy.npz").touch()
+    monkeypatch.setattr("fastmfg.reporting.known.solve_game", pytest.fail)
+    assert cli.main(["solve", "left_right", "--out", str(tmp_path)]) == 2
+    assert "already holds a run" in capsys.readouterr().err
 
 
 def test_force_forgets_the_checkpoint(tmp_path, monkeypatch, end_at, uninterrupted):

@@ -158,6 +158,8 @@ def naive_eliminate(
             for h, s, a, x in data:
                 run.l[m] += math.log(chooser.P[m, h, s, a, x]) if chooser.P[m, h, s, a, x] > 0 else -math.inf
         best = max(run.l[alive])
+        if evidence == "anytime":  # the sum over the models left, not the largest
+            best += math.log(sum(math.exp(run.l[m] - best) for m in alive))
         dropped = [m for m in alive if best - run.l[m] > math.log(ratio / delta)]
         eliminated_at[dropped], run.l[dropped] = run.drawn, -np.inf
         alive[:] = [m for m in alive if m not in dropped]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastmfg import lock, memory
-from fastmfg.files import DamagedFileError, read_sealed, remove_leftovers, write_sealed, write_whole
+from fastmfg.files import TEMPORARY, DamagedFileError, read_sealed, remove_leftovers, write_sealed, write_whole
 from fastmfg.lock import FolderLock, FolderLockedError
 
 ARRAYS = {
@@ -73,10 +73,30 @@ def test_folders_that_cannot_be_synced_do(tmp_path, monkeypatch):
 
 
 def test_leftovers_of_our_files_are_removed(tmp_path):
-    for name in (".result.json.12.json", ".samples.7", ".other.12", ".result.json", ".samples.7x", "samples.7"):
+    ours = [".result.json.12-0123abcd.json", ".samples.7-00000000", ".samples.7"]
+    others = [".other.12-0123abcd", ".result.json", ".samples.7-0000000x", ".samples.7x", "samples.7-00000000"]
+    for name in ours + others:
         (tmp_path / name).touch()
+    os.utime(tmp_path / ours[1], (0, 0))
+    remove_leftovers(tmp_path, ("result.json", "samples").__contains__, 3600.0)
+    assert not (tmp_path / ours[1]).exists() and (tmp_path / ours[0]).exists()
     remove_leftovers(tmp_path, ("result.json", "samples").__contains__)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.12", ".result.json", ".samples.7x", "samples.7"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(others)
+
+
+def test_hosts_with_one_process_number_do_not_write_the_same_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    seen = []
+
+    def write(path):
+        seen.append(path.name)
+        path.write_text("outer")
+        if len(seen) == 1:
+            write_whole(tmp_path / "x", write)  # another host, while this one is writing
+
+    write_whole(tmp_path / "x", write)
+    assert len(set(seen)) == 2 and all(TEMPORARY.fullmatch(name)["name"] == "x" for name in seen)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 # One process a folder
@@ -92,6 +112,39 @@ def test_a_folder_is_held_until_it_is_released(tmp_path):
     held.release()
     held.release()
     FolderLock(tmp_path).release()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="open files can not be removed")
+def test_a_lock_that_was_removed_as_it_was_taken_is_taken_anew(tmp_path, monkeypatch):
+    flock, removed = lock.fcntl.flock, []
+
+    def late(descriptor, operation):
+        flock(descriptor, operation)
+        if not removed:
+            removed.append((tmp_path / "lock").unlink())
+
+    monkeypatch.setattr(lock.fcntl, "flock", late)
+    held = FolderLock(tmp_path)
+    assert removed and (tmp_path / "lock").exists()
+    with pytest.raises(FolderLockedError):
+        FolderLock(tmp_path)
+    held.release()
+
+
+def test_processes_take_turns(tmp_path):
+    """Whoever holds it finds its number unchanged: never two at a time, though the file comes and goes."""
+    code = (
+        "import os, sys, time; from pathlib import Path; from fastmfg.lock import FolderLock, FolderLockedError\n"
+        "folder, done = Path(sys.argv[1]), 0\n"
+        "while done < 100:\n"
+        "    try: held = FolderLock(folder)\n"
+        "    except FolderLockedError: continue\n"
+        "    (folder / 'who').write_text(str(os.getpid())); time.sleep(1e-4)\n"
+        "    assert (folder / 'who').read_text() == str(os.getpid()); done += 1; held.release()\n"
+    )
+    turns = [subprocess.Popen([sys.executable, "-c", code, tmp_path]) for _ in range(3)]
+    assert [turn.wait() for turn in turns] == [0, 0, 0]
 
 
 def test_a_process_that_died_holds_nothing(tmp_path):

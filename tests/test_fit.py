@@ -321,8 +321,8 @@ def naive_elimination(models, oracle, pi, eta, delta, trajectories):
         more = naive_robust(P[alive], transitions(states, actions), eta)
         likelihood[alive] += more[0]
         allowed[alive] += more[1]
-        best = max(likelihood[alive])
-        alive = [m for m in alive if best - likelihood[m] <= math.log(n / delta) + allowed[m]]
+        mixture = math.log(sum(math.exp(likelihood[m]) for m in alive))
+        alive = [m for m in alive if mixture - likelihood[m] <= math.log(n / delta) + allowed[m]]
     return SimpleNamespace(alive=alive, likelihood=likelihood, allowed=allowed)
 
 

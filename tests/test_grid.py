@@ -290,3 +290,22 @@ def test_bad_grid_games(changes):
     }
     with pytest.raises(ValueError, match=next(iter(changes))):
         mfg.grid_game(**arguments | changes)
+
+
+def test_games_of_a_class_lie_on_its_grid():
+    """However the class was made, and whatever part of it is taken."""
+    made = mfg.zoo.classes.crowd_modelling_2d(size=4, horizon=2, noise_intensity=[0.5, 0.8, 1.0])
+    grid = mfg.zoo.crowd_modelling_2d(size=4, horizon=2).grid
+    called = mfg.ModelClass([wrapped(game) for game in made])
+    for models in (made, made[1:], made[[2, 0]], mfg.ModelClass(list(made)), called, called[:2]):
+        for game in models:
+            assert game.grid is not None and game.grid.shape == grid.shape
+            assert_array_equal(game.grid.picture(game.initial), grid.picture(made.initial))
+    assert all(game.grid is None for game in mfg.linear_class(2, 3, 2))
+
+
+def wrapped(game):
+    """The same game, written in NumPy."""
+    other = mfg.Game(game.initial, game.transition, game.reward, horizon=game.horizon, legal=game.legal)
+    other.grid = game.grid
+    return other

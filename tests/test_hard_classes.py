@@ -174,6 +174,25 @@ def test_the_field_of_a_spiral_turns():
     assert_allclose(np.linalg.norm(g), np.linalg.norm(y))
 
 
+# Equilibria
+
+
+@pytest.mark.parametrize("name", ["sectors", "seven sectors", "spirals", "switch1d"])
+def test_known_equilibria(name):
+    models = CLASSES[name]()
+    policies = hard.equilibria(models)
+    assert max(mfg.ne_gap(model, pi) for model, pi in zip(models, policies, strict=True)) <= 1e-12
+    some = np.array([0, len(models) - 1])
+    assert_array_equal(hard.equilibria(models[some]), policies[some])
+
+
+def test_equilibria_of_tents_are_near_their_places():
+    crowds = hard.equilibria(hard.switch1d(4))[:, 0, 0, 0]
+    assert_allclose(crowds[:4], 0.25 + 0.12 * (1 + np.arange(4) / 4))
+    assert_allclose(crowds[4:8], 0.25 - 0.12 * (1 + np.arange(4) / 4))
+    assert np.abs(crowds[8:] - (0.45 - 0.045 * np.arange(4))).max() < 0.01
+
+
 # The line
 
 
@@ -314,6 +333,7 @@ def test_aggregated_models_change_one_kind_of_row():
         (lambda: hard.hidden_density(3, 1.0, 0.1, 0), "zeta"),
         (lambda: hard.aggregated(9, 4, 2), "d must be at most"),
         (lambda: hard.aggregated(0), "d must be at least 1"),
+        (lambda: hard.equilibria(hard.crowded()), "models must be of sectors, spirals or switch1d"),
     ],
 )
 def test_bad_input(call, message):

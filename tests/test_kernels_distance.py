@@ -6,6 +6,7 @@ import pytest
 from builders import ROW_KINDS, tables
 from numpy.testing import assert_allclose, assert_array_equal
 
+from fastmfg.comparing.conditional import KNOWN
 from fastmfg.kernels import distance, table
 
 SIZES = [(1, 1, 1), (1, 3, 2), (3, 1, 3), (2, 5, 1), (3, 6, 4), (2, 9, 5)]  # H, S, A
@@ -21,7 +22,7 @@ class Block:
         self.members = rng.permutation(10)
         self.rows, self.cols = rng.integers(0, 10, R), rng.integers(0, 10, C)
         self.wanted = rng.random((R, C)) < 0.6
-        self.args = (table.fill, self.t.common, self.t.thetas, self.members, self.t.aux)
+        self.args = (table.fill, self.t.common, self.t.thetas, self.members, self.t.aux, KNOWN)
 
     def pairs(self):
         """Index and the two models' tables of each wanted pair."""

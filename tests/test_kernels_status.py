@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from builders import rows
 
+from fastmfg.comparing.conditional import KNOWN
 from fastmfg.kernels import backup, density, distance, information, likelihood, linear, walk
 from fastmfg.kernels.jit import Common
 
@@ -35,16 +36,16 @@ class Broken:
         return density.occupy(*self.models, self.policies, self.policy_of, np.empty((2, H, S)))
 
     def block_distances(self):
-        return distance.block_distances(*self.models, *self.block, np.empty((1, 2, 2)))
+        return distance.block_distances(*self.models, KNOWN, *self.block, np.empty((1, 2, 2)))
 
     def block_lower_bounds(self):
-        return distance.block_lower_bounds(*self.models, np.arange(S), *self.block, np.inf, np.zeros((1, 2)))
+        return distance.block_lower_bounds(*self.models, KNOWN, np.arange(S), *self.block, np.inf, np.zeros((1, 2)))
 
     def block_upper_bounds(self):
-        return distance.block_upper_bounds(*self.models, *self.block, np.inf, np.zeros((1, 2)))
+        return distance.block_upper_bounds(*self.models, KNOWN, *self.block, np.inf, np.zeros((1, 2)))
 
     def row_gaps(self):
-        return distance.row_gaps(*self.models, 0, 1, np.empty((H, S, A)))
+        return distance.row_gaps(*self.models, KNOWN, 0, 1, np.empty((H, S, A)))
 
     def log_likelihoods(self):
         step, state, zero = np.repeat(np.arange(H), S), np.tile(np.arange(S), H), np.zeros(H * S, dtype=np.int64)

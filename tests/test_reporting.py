@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import fastmfg as mfg
+from fastmfg.lock import FolderLockedError
+from fastmfg.reporting import folder as folder_module
 from fastmfg.reporting.figure2 import Run, curves
-from fastmfg.reporting.folder import FolderInUseError, open_folder, write_json, write_whole
+from fastmfg.reporting.folder import FolderInUseError, claimed_folder, taken_folder, write_json, write_whole
 from fastmfg.reporting.plots import place_by_distances, survivors_over_time
 from fastmfg.reporting.text import Progress
 
@@ -81,17 +83,46 @@ def test_json_refuses_nan(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_open_folder(tmp_path):
-    folder = open_folder(tmp_path / "a" / "b", force=False)
+def take(path, force):
+    with taken_folder(path, force) as folder:
+        return folder
+
+
+def test_a_folder_is_taken_when_it_holds_no_run(tmp_path):
+    folder = take(tmp_path / "a" / "b", force=False)
     (folder / "notes.txt").write_text("mine")
-    open_folder(folder, force=False)  # no run in it
+    take(folder, force=False)
     (folder / "policy.npz").write_bytes(b"")
     with pytest.raises(FolderInUseError, match=r"already holds a run \(policy.npz\)"):
-        open_folder(folder, force=False)
-    open_folder(folder, force=True)
+        take(folder, force=False)
+    take(folder, force=True)
     assert [p.name for p in folder.iterdir()] == ["notes.txt"]
     with pytest.raises(FolderInUseError, match="is a file"):
-        open_folder(folder / "notes.txt", force=True)
+        take(folder / "notes.txt", force=True)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_is_of_one_process(tmp_path, force):
+    with taken_folder(tmp_path / "run", False) as folder:
+        (folder / "notes.txt").write_text("mine")
+        with pytest.raises(FolderLockedError, match="run is in use by process"):
+            take(folder, force)
+        with pytest.raises(FolderLockedError), claimed_folder(folder, force, pytest.fail):
+            pass
+    assert [p.name for p in folder.iterdir()] == ["notes.txt"]
+
+
+def test_what_came_in_between_is_not_overwritten(tmp_path, monkeypatch):
+    """Two processes find a folder free; the second has it after the first has left a run."""
+    hold = folder_module.held_folder
+
+    def later(path):
+        (path / "result.json").write_text("{}")
+        return hold(path)
+
+    monkeypatch.setattr(folder_module, "held_folder", later)
+    with pytest.raises(FolderInUseError, match=r"already holds a run \(result.json\)"):
+        take(tmp_path / "run", force=False)
 
 
 class Terminal:
@@ -117,3 +148,22 @@ def test_progress_speaks_to_terminals_only(is_terminal):
         for _ in range(3):
             progress.advance(1, "note")
     assert ("learn" in stream.text) == is_terminal
+
+
+@pytest.mark.parametrize("piped", ["stdout", "stderr"])
+def test_progress_is_quiet_when_output_is_piped(monkeypatch, piped):
+    terminals = {name: Terminal(name != piped) for name in ("stdout", "stderr")}
+    for name, terminal in terminals.items():
+        monkeypatch.setattr(f"sys.{name}", terminal)
+    with Progress("learn", 3, " steps") as progress:
+        progress.advance(3)
+    assert not terminals["stdout"].text and not terminals["stderr"].text
+
+
+def test_progress_shows_rate_and_time_left():
+    stream = Terminal(True)
+    with Progress("learn", 4, " steps", stream) as progress:
+        progress.bar.start_t -= 10.0
+        progress.bar.last_print_t -= 10.0
+        progress.advance(2)
+    assert " 50%" in stream.text and "00:10<00:10" in stream.text and "5.00s/ steps" in stream.text

@@ -1,20 +1,24 @@
 """Strategies of the learner: what is certified is so by brute force, and certified rounds do what they promise."""
 
 import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
 
 import naive_bridge as naive
+import numba
 import numpy as np
 import pytest
 from builders import rows
+from hard_cases import HARD, known, rounds_by_certificates
 from learning_cases import NoOracle, Recorder, called_class, linear, near_class
 from numpy.testing import assert_array_equal
 from scipy.stats import binom
 
 import fastmfg as mfg
-from fastmfg.comparing.bridge import PolicyCover
+from fastmfg.comparing.bridge import Centres, PolicyCover
 from fastmfg.learning import certified, exact
 from fastmfg.learning.state import Plan, State
-from fastmfg.planning.solve import Solution
 
 PLAN = {
     "delta": 0.1, "adversary": None, "evidence": "anytime", "tolerance": None, "radius": None, "max_rounds": 50,
@@ -126,12 +130,164 @@ def test_the_exact_strategy_halves_where_the_cover_does(seed):
         assert run.candidates[chosen.candidate].source in ("bridge", "equilibrium")
 
 
+@numba.njit
+def sway(h, population, shared, theta, aux):
+    aux[0] = population[0]
+    return 0
+
+
+@numba.njit
+def swayed(h, aux, shared, theta, lo, hi, out):
+    """``(1 - mu(0)) calm + mu(0) crowded``; theta: calm [H, S, A, S], crowded alike."""
+    A, S = out.shape[1:]
+    half = theta.size // 2
+    for s in range(lo, hi):
+        for a in range(A):
+            for x in range(S):
+                place = ((h * S + s) * A + a) * S + x
+                out[s - lo, a, x] = (1.0 - aux[0]) * theta[place] + aux[0] * theta[half + place]
+    return 0
+
+
+def swayed_toy(seed):
+    """S, A, H of 2 or 3 and up to 8 models, some of which crowd; the class, calm, crowded and a cover of thousands."""
+    rng = np.random.default_rng(seed)
+    S, A, H = (int(x) for x in rng.integers(2, 4, 3))
+    n = int(rng.integers(3, 9))
+    core, own = (rows(rng, (2, *shape, S)) for shape in ((1, H, S, A), (n, H, S, A)))
+    spread = rng.uniform(0.02, 0.4, n)[:, None, None, None, None]
+    calm, crowded = (1 - spread) * core + spread * own
+    start = np.eye(S)[0] if H * S * A > 12 else rows(rng, (S,))  # fewer cells, and a finer grid on them
+    thetas = np.hstack([part.reshape(n, -1) for part in (calm, crowded)])
+    models = mfg.ModelClass.from_filler(
+        swayed, thetas, start, elsewhere, prepare=sway, aux_size=1, n_actions=A, horizon=H
+    )
+    return models, calm, crowded, finest(models, 4000)
+
+
+def finest(models, limit):
+    """The finest cover of at most so many points."""
+    cover = PolicyCover(models, 1)
+    for steps in range(2, 200):
+        try:
+            cover = PolicyCover(models, steps, limit=limit)
+        except ValueError:
+            break
+    return cover
+
+
+@dataclass(frozen=True)
+class Brute:
+    """By brute force, at every point of a cover: distances [p, n, n] and gaps [p, n]."""
+
+    d: np.ndarray
+    gaps: np.ndarray
+
+    def counts(self, radius):
+        return (self.d <= radius).sum(axis=2)
+
+    def direct(self, tolerance, epsilon):
+        """Where the direct certificate holds."""
+        return (np.where(self.gaps > epsilon, self.counts(tolerance), 0)).max(axis=1) <= self.gaps.shape[1] / 2
+
+    def bridge(self, radius, beta):
+        return ((2 * self.counts(radius) >= self.gaps.shape[1]) & (self.gaps <= beta)).any(axis=1)
+
+
+def brute_force(models, calm, crowded, policies):
+    parts = []
+    for some in np.array_split(policies, 1 + len(policies) // 500):
+        density, P = naive.swayed_rows(models.initial, calm, crowded, some)
+        parts.append((
+            naive.many_distances(models.initial, P), naive.many_gaps(models.initial, P, 0.5 * (1 - density), some)
+        ))  # fmt: skip
+    return Brute(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+@cache
+def looked_through(seed):
+    """A toy class, its cover, the policies of that, and what brute force finds."""
+    models, calm, crowded, cover = swayed_toy(seed)
+    policies = cover.policies(cover.places(np.arange(cover.size)))
+    return models, (calm, crowded), cover, policies, brute_force(models, calm, crowded, policies)
+
+
+BALANCE = {"good": (0.55, 0.03, 1.0), "crowd": (0.55, 0.0, 0.7), "scatter": (0.04, 0.0, 0.7)}
+"""Which quantiles the tolerance and epsilon are, and a factor of the latter."""
+
+
+def balanced(found, kind):
+    share, good, factor = BALANCE[kind]
+    pairs = found.d[:, *np.tril_indices(found.d.shape[1], -1)]
+    return float(np.quantile(pairs, share)), factor * float(np.quantile(found.gaps.max(axis=1), good))
+
+
+@pytest.mark.parametrize("kind", BALANCE)
+@pytest.mark.parametrize("seed", range(12))
+def test_exact_certified_and_brute_force_agree(seed, kind):
+    """On thousands of policies: central models, all three certificates, and what both strategies make of them."""
+    models, tables, cover, policies, found = looked_through(seed)
+    tolerance, epsilon = balanced(found, kind)
+    n, radius = len(models), 1.5 * tolerance
+    crowds = found.counts(radius).max(axis=1)
+    centres = Centres(cover, np.arange(n), radius)
+    assert_array_equal(centres.count, crowds)
+    assert_array_equal(centres.central, found.counts(radius).argmax(axis=1))
+    direct, bridge = found.direct(tolerance, epsilon), found.bridge(radius, epsilon / 2)
+    halving = found.counts(tolerance).max(axis=1) <= n / 2
+    for p in np.random.default_rng(seed).permutation(cover.size)[:25]:
+        assert mfg.direct_certificate(models, policies[p], tolerance, epsilon).holds == direct[p]
+        assert mfg.halving_certificate(models, policies[p], tolerance).holds == halving[p]
+        assert mfg.bridge_certificate(models, policies[p], radius, epsilon / 2).holds == bridge[p]
+
+    met = (found.gaps.max(axis=1) <= epsilon).any()  # the stopping bound, at some point
+    run = state(models, epsilon=epsilon, tolerance=tolerance, radius=radius)
+    chosen = certified.choose(run)
+    assert (chosen is None and run.enough()) or chosen.certificate == "direct" or not (direct.any() or met)
+    if chosen is not None:
+        at = brute_force(models, *tables, np.array(run.candidates[chosen.candidate].policy)[None])
+        assert (chosen.certificate == "direct") == at.direct(tolerance, epsilon)[0]
+        assert chosen.neighbours == at.counts(tolerance).max()
+
+    run = state(models, "exact", grid=cover, epsilon=epsilon, tolerance=tolerance, radius=radius)
+    chosen = exact.choose(run)
+    if chosen is None:
+        assert run.enough()
+        return
+    policy = np.array(run.candidates[chosen.candidate].policy)
+    at = brute_force(models, *tables, policy[None])
+    scatters = at.counts(radius).max() <= n / 2
+    assert (chosen.branch == "scatter") == scatters
+    assert chosen.certificate == ("halving" if scatters else "direct" if at.direct(tolerance, epsilon)[0] else "none")
+    if crowds.min() <= n / 2:
+        assert_array_equal(policy, policies[np.argmin(crowds)])
+    else:
+        assert run.candidates[chosen.candidate].source in ("bridge", "equilibrium")
+
+
+def test_the_toys_have_thousands_of_policies_and_all_kinds_of_verdicts():
+    sizes, kinds, verdicts = [], set(), Counter()
+    for seed in range(12):
+        models, _, cover, _, found = looked_through(seed)
+        sizes.append(cover.size)
+        kinds.add((models.n_states, models.n_actions, models.horizon))
+        for kind in BALANCE:
+            tolerance, epsilon = balanced(found, kind)
+            direct = found.direct(tolerance, epsilon)
+            verdicts["direct" if direct.any() else "none"] += 1
+            verdicts["some"] += 0 < direct.mean() < 1
+            verdicts["halving"] += (found.counts(1.5 * tolerance).max(axis=1) <= len(models) / 2).any()
+    assert min(sizes) > 1000
+    assert len(kinds) >= 5
+    assert min(verdicts.values()) >= 6, verdicts
+
+
 # What rounds promise
 
-RUNS, DELTA, ERROR = {"certified": 60, "exact": 8}, 0.2, 1e-6
+RUNS, DELTA, ERROR = {"certified": 500, "certified, few rounds": 60, "exact": 20}, 0.2, 1e-6
 PROMISES = {
-    "certified": {"tolerance": 0.2, "epsilon": 5e-4},
-    "exact": {"tolerance": 0.2, "radius": 0.4, "epsilon": 5e-4},
+    "certified": {"tolerance": 0.4, "epsilon": 2e-3, "max_rounds": 500, "adversary": "max"},
+    "exact": {"tolerance": 0.2, "radius": 0.4, "epsilon": 5e-4, "grid": 3},
     "certified, few rounds": {"tolerance": 0.3, "epsilon": 2e-3, "max_rounds": 3},
 }
 
@@ -144,38 +300,44 @@ def crowded_class():
     return mfg.ModelClass.from_tables((1 - spread) * core + spread * own, [0.5, 0.3, 0.2], elsewhere)
 
 
-def elsewhere(h, mu):
+@numba.njit
+def elsewhere(h, population, shared, theta, out):
     """Half of what a state is left empty, whatever the action: where an agent goes is all that counts."""
-    return np.repeat(0.5 * (1 - mu[:, None]), 2, axis=1)
+    for s in range(out.shape[0]):
+        for a in range(out.shape[1]):
+            out[s, a] = 0.5 * (1.0 - population[s])
+    return 0
 
 
+@pytest.mark.filterwarnings("ignore::fastmfg.learning.fit.ImplausibleWarning")  # where a run loses the truth
 @pytest.mark.parametrize("kind", PROMISES)
 def test_certified_rounds_halve_or_return(kind):
     """And the true model is lost no more often than delta allows (binomial, error probability 1e-6)."""
-    models, settings = crowded_class(), dict(PROMISES[kind])
-    strategy = kind.split(",")[0]
-    if strategy == "exact":
-        settings["grid"] = PolicyCover(models, 3, cells=[(0, 0), (0, 1), (0, 2)])
-    lost = rounds = 0
-    for seed in range(RUNS[strategy]):
-        true = seed % len(models)
+    models, settings = crowded_class(), PROMISES[kind]
+    equilibria, n = dict(enumerate(mfg.solve_models(models, tol=1e-7))), len(models)
+    lost, verdicts = 0, Counter()
+    for seed in range(RUNS[kind]):
+        true, before = seed % n, n
         out = mfg.learn(
-            models, mfg.MeanFieldOracle(models[true], seed=seed), delta=DELTA, strategy=strategy,
-            max_trajectories=3000, seed=seed, **settings,
+            models, mfg.MeanFieldOracle(models[true], seed=seed), delta=DELTA, strategy=kind.split(",")[0],
+            max_trajectories=3000, seed=seed, equilibria=equilibria, **settings,
         )  # fmt: skip
-        before = len(models)
         for one in out.rounds:
             if one.certificate != "none" and one.converged:
-                assert one.survivors <= before / 2 or out.ne_gap_bound <= settings["epsilon"]
-                rounds += 1
+                halved, good = 2 * one.survivors <= before, one.ne_gap_bound <= settings["epsilon"]
+                assert halved or good
+                verdicts["halved" if halved else "good"] += 1
             before = one.survivors
         if all(one.certificate != "none" and one.converged for one in out.rounds):
-            assert len(out.rounds) <= math.log2(len(models)) + 1
+            assert len(out.rounds) <= math.log2(n) + 1
         kept = true in out.survivors
         lost += not kept
         assert not kept or mfg.ne_gap(models[true], out.policy) <= out.ne_gap_bound + 1e-12
-    assert lost <= binom.ppf(1 - ERROR, RUNS[strategy], DELTA)
-    assert rounds > 0
+    assert lost <= binom.ppf(1 - ERROR, RUNS[kind], DELTA)
+    if kind == "certified":
+        assert min(verdicts["halved"], verdicts["good"]) >= 100
+        assert verdicts.total() >= 400
+    assert verdicts.total() > 0
 
 
 def test_no_conclusion_without_convergence():
@@ -188,33 +350,17 @@ def test_no_conclusion_without_convergence():
 
 # Hard classes
 
-
-def ray_equilibria(models, n):
-    """Of sectors and spirals: mu_2 = a + D e_j."""
-    turns = 2 * np.pi * (np.arange(n) + 0.5) / n + 0.3
-    east, north = np.array([1, -1, 0]) / math.sqrt(2), np.array([1, 1, -2]) / math.sqrt(6)
-    found = {}
-    for j, turn in enumerate(turns):
-        pi = models[0].uniform_policy()
-        pi[0, 0] = np.array([0.42, 0.33, 0.25]) + 0.2 * (math.cos(turn) * east + math.sin(turn) * north)
-        pi[0, 0] /= pi[0, 0].sum()
-        found[j] = Solution(pi, mfg.ne_gap(models[j], pi), 0, True, np.zeros(1), "by hand")
-        assert found[j].ne_gap < 1e-12
-    return found
-
-
 SECTORS = {"epsilon": 0.032, "tolerance": 0.012, "radius": 0.024, "delta": 0.05}
 
 
-@pytest.mark.parametrize("n", [5, 8, 16])
+@pytest.mark.parametrize("n", [5, 8, 16, 32])
 def test_sectors(n):
     """The heuristic throws out one model a round; the search finds the crowd's own policy at once."""
     models = mfg.zoo.hard.sectors(n)
-    equilibria = ray_equilibria(models, n)
     runs = {}
     for strategy in ("certified", "heuristic"):
         oracle = Recorder(models[n - 1], 1)
-        runs[strategy] = mfg.learn(models, oracle, strategy=strategy, equilibria=equilibria, **SECTORS)
+        runs[strategy] = mfg.learn(models, oracle, strategy=strategy, equilibria=known(models), **SECTORS)
         assert runs[strategy].certified
     assert len(runs["heuristic"].rounds) == n - 1
     assert len(runs["certified"].rounds) <= 1
@@ -223,10 +369,51 @@ def test_sectors(n):
     assert mfg.ne_gap(models[n - 1], runs["certified"].policy) <= 0.0175
 
 
+@pytest.mark.parametrize("name", HARD)
+def test_no_more_rounds_than_the_heuristic(name):
+    """The true model is the last one, and rounds go on until they converge."""
+    case = HARD[name]
+    models = case.make()
+    true, equilibria = models[len(models) - 1], case.equilibria(models)
+    rounds = {}
+    for strategy in ("certified", "heuristic"):
+        out = mfg.learn(
+            models, mfg.MeanFieldOracle(true, seed=0), strategy=strategy, equilibria=equilibria, adversary="max",
+            max_rounds=5000, **case.settings,
+        )  # fmt: skip
+        if all(one.certificate != "none" and one.converged for one in out.rounds):
+            assert len(out.rounds) <= math.log2(len(models)) + 1
+        rounds[strategy] = len(out.rounds)
+        assert out.certified
+        assert mfg.ne_gap(true, out.policy) <= out.ne_gap_bound + 1e-12
+    assert rounds["certified"] <= max(rounds["heuristic"], math.log2(len(models)) + 1)
+    if name.startswith(("sectors", "spirals", "switch1d")):
+        assert rounds["certified"] <= 1 < rounds["heuristic"]
+
+
+@pytest.mark.parametrize("name", [*list(HARD)[:2], list(HARD)[4], *list(HARD)[8:]])
+def test_rounds_that_rest_on_certificates_alone(name):
+    """Without the stopping bound: each halves the class or returns an epsilon-NE, and there are log2 n + 1 at most."""
+    case = HARD[name]
+    models = case.make()
+    n = len(models)
+    rounds, policy = rounds_by_certificates(
+        models, mfg.MeanFieldOracle(models[n - 1], seed=0), case.equilibria(models), **case.settings
+    )
+    assert {now.certificate for now in rounds} == {"direct"}
+    assert all(now.converged for now in rounds)
+    assert all(2 * now.survivors <= now.before for now in rounds[:-1])
+    assert mfg.ne_gap(models[n - 1], policy) <= case.epsilon
+    assert len(rounds) <= math.log2(n) + 1
+    if name.startswith("sectors"):
+        assert (len(rounds), rounds[0].policies <= n + 6) == (1, True)
+
+
 def test_sectors_by_the_exact_strategy():
+    """The cover is that of the one cell that moves a crowd: 153 points."""
     models = mfg.zoo.hard.sectors(5)
-    cover = PolicyCover(models, 16, cells=[(0, 0)])
-    out = mfg.learn(models, NoOracle(), strategy="exact", grid=cover, equilibria=ray_equilibria(models, 5), **SECTORS)
+    out = mfg.learn(models, NoOracle(), strategy="exact", grid=16, equilibria=known(models), **SECTORS)
+    assert PolicyCover(models, 16).size == 153
     assert out.certified
     assert out.ne_gap_bound <= 0.032 / 4
 
@@ -236,21 +423,24 @@ def test_spirals(pull):
     """Best-response mixing circles there; the soft bridge is solved by Anderson acceleration."""
     models = mfg.zoo.hard.spirals(5, pull=pull)
     settings = {"epsilon": 0.012, "tolerance": 0.0225, "radius": 0.045}
-    run = state(models, equilibria=ray_equilibria(models, 5), **settings)
+    run = state(models, equilibria=known(models), **settings)
     chosen = certified.choose(run)
     assert run.enough() or chosen.certificate == "direct"
     assert run.candidates[-1].source == "soft bridge"
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_no_more_samples_than_the_heuristic_where_equilibria_do(seed):
-    models = linear(seed, M=12, S=6, scale=0.3)
-    runs = [
-        mfg.learn(models, mfg.MeanFieldOracle(models[seed], seed=seed), epsilon=0.005, delta=0.01, strategy=strategy)
-        for strategy in ("certified", "heuristic")
-    ]
-    assert runs[0].trajectories == runs[1].trajectories > 0
-    assert {one.certificate for one in runs[0].rounds} == {"direct"}
+def test_fewer_samples_than_the_heuristic_where_equilibria_do():
+    """Both have equilibria that scatter the class; the certified choice may gather the crowd, which tells more."""
+    drawn = {"certified": 0, "heuristic": 0}
+    for seed in range(12):
+        models = linear(seed, M=12, S=6, scale=0.3)
+        for strategy in drawn:
+            oracle = mfg.MeanFieldOracle(models[seed], seed=seed)
+            out = mfg.learn(models, oracle, epsilon=0.005, delta=0.01, strategy=strategy)
+            drawn[strategy] += out.trajectories
+            if strategy == "certified":
+                assert {one.certificate for one in out.rounds} == {"direct"}
+    assert 0 < drawn["certified"] < 0.9 * drawn["heuristic"], drawn
 
 
 def test_few_equilibria_are_solved():
@@ -340,6 +530,18 @@ BAD_ARGUMENTS = [
     ({"strategy": "exact", "lipschitz": (1.0, 0.0), "epsilon": 1e-9}, ValueError, "points, more than the limit"),
     ({"strategy": "exact", "grid": 2, "lipschitz": (0, 0), "tolerance": 0.1}, ValueError, "c tol is .* at most"),
     ({"strategy": "exact", "grid": 2, "radius": 0.0}, ValueError, r"radius must lie in \(0, inf\), got 0.0"),
+    ({"strategy": "exact", "grid": 10**400}, ValueError, r"grid N = about 10\^400 .* points, more than the limit"),
+    ({"strategy": "exact", "lipschitz": (1e-9, 1e-9), "epsilon": 1e-12}, ValueError, "points, more than the limit"),
+    *(
+        ({"strategy": name, "epsilon": 0.0} | more, ValueError, r"epsilon must lie in \(0, inf\), got 0.0")
+        for name, more in (
+            ("certified", {}),
+            ("heuristic", {}),
+            ("exact", {"grid": 2}),
+            ("exact", {"lipschitz": (1, 0)}),
+        )
+    ),
+    ({"epsilon": -1e-3}, ValueError, r"epsilon must lie in \(0, inf\), got -0.001"),
 ]
 
 

@@ -124,6 +124,7 @@ def test_covers_are_counted_in_whole_numbers():
     assert grid_size(0.1, 2) == 20
     assert grid_size(0.0999, 2) == 21
     assert grid_size(0.01, 1) == 1
+    assert grid_size(5e-324, 3) == 2**1076  # beyond floating numbers, and still a whole number
 
 
 @given(SEEDS, st.integers(1, 4), st.floats(0.2, 3.0))

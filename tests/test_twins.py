@@ -11,6 +11,7 @@ import naive_certificates
 import naive_diagnostics
 import naive_multi_type
 import naive_population
+import naive_rewards
 import naive_zoo_coupled
 import naive_zoo_mfglib
 import naive_zoo_openspiel
@@ -36,6 +37,7 @@ TWINS = {
     "distance.block_upper_bounds": naive.upper_bound,
     "distance.row_gaps": naive.row_gaps,
     "information.back_up_information": naive.back_up_information,
+    "information.reward_information": naive_rewards.reward_information,
     "likelihood.log_likelihoods": naive.log_likelihoods,
     "linear.fill": naive.linear_fill,
     "linear.prepare": naive.linear_prepare,
@@ -63,11 +65,14 @@ TWINS = {
     "zoo.attempts.fill": naive_zoo_coupled.attempts_fill,
     "zoo.attempts.prepare": naive_zoo_coupled.attempts_prepare,
     "zoo.attempts.reward": naive_zoo_coupled.attempts_reward,
+    "zoo.attempts.reward_part": naive_zoo_coupled.attempts_reward,
     "zoo.choice.reward": naive_zoo_mfglib.choice_reward,
     "zoo.epidemic.fill": naive_zoo_coupled.epidemic_fill,
     "zoo.epidemic.prepare": naive_zoo_coupled.epidemic_prepare,
     "zoo.epidemic.reward": naive_zoo_coupled.epidemic_reward,
+    "zoo.epidemic.reward_own": naive_zoo_coupled.epidemic_reward,
     "zoo.evacuation.reward": naive_zoo_mfglib.evacuation_reward,
+    "zoo.evacuation.reward_part": naive_zoo_mfglib.evacuation_reward,
     "zoo.hard.fill": naive_certificates.hard_fill,
     "zoo.hard.fill_clusters": naive_certificates.clusters_fill,
     "zoo.hard.prepare_clusters": naive_certificates.clusters_prepare,
@@ -78,11 +83,13 @@ TWINS = {
     "zoo.infection.fill": naive_zoo_mfglib.infection_fill,
     "zoo.infection.prepare": naive_zoo_mfglib.infection_prepare,
     "zoo.infection.reward": naive_zoo_mfglib.infection_reward,
+    "zoo.infection.reward_own": naive_zoo_mfglib.infection_reward,
     "zoo.market.reward": naive_zoo_mfglib.market_reward,
     "zoo.mf_garnet.fill": naive_zoo_coupled.mf_garnet_fill,
     "zoo.mf_garnet.prepare": naive_zoo_coupled.mf_garnet_prepare,
     "zoo.mf_garnet.reward": naive_zoo_coupled.mf_garnet_reward,
     "zoo.motion.reward": naive_zoo_mfglib.motion_reward,
+    "zoo.motion.reward_part": naive_zoo_mfglib.motion_reward,
     "zoo.normal_form.polynomial_payoff": naive_zoo_openspiel.polynomial_payoff,
     "zoo.predation.fill": naive_multi_type.predation_fill,
     "zoo.predation.prepare": naive_multi_type.predation_prepare,

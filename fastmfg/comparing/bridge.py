@@ -3,8 +3,7 @@
 *Over a cover* (Huang, He, Krause 2024, Alg. 3): at a policy pi, the average of the tables of ``Ctr(c; C) | c`` over the
 points c of a cover of the policy space, with weights ``max(0, 2 eps_bar - d_inf1(pi, c))``, normalised, where
 ``d_inf1(pi, c) = max_{h,s} || pi_h(.|s) - c_h(.|s) ||_1`` and ``eps_bar = 2 (A-1) / N`` for the grid ``{k/N}``.
-Densities depend neither on the last step's policy nor on states where nobody starts: other cells (h, s) alone are
-covered.
+Only cells (h, s) that can move a density are covered (`fastmfg.comparing.cells`).
 
 *Soft*, without a cover: ``kappa_M(pi) = sum_N clip(((1+rho) radius - d(M,N|pi)) / (rho radius), 0, 1)``, weights
 ``max(0, kappa_M - max kappa + 1/2)``, normalised, and the average of the models' own tables at pi. It is continuous.
@@ -19,6 +18,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmfg.comparing.cells import moving_cells
 from fastmfg.comparing.conditional import ConditionalClass, condition_members
 from fastmfg.comparing.distance import below_diagonal, bound_low, directed_distances
 from fastmfg.comparing.neighbourhood import find_neighbourhoods
@@ -28,6 +28,7 @@ from fastmfg.games.checks import Floats, Integers, index_array, policy_array, re
 from fastmfg.games.family import CompiledFamily, Family
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.kernels import cover as cover_kernels
+from fastmfg.memory import require_numbers
 
 MOST_POINTS = 10_000_000
 """Points of a cover that are looked at, at most."""
@@ -48,7 +49,13 @@ def average_tables(conditional: ConditionalClass, weights: Floats) -> tuple[Floa
     rewards = family.rewards(some.members, some.density, policies, zeros)
     rows = np.zeros((family.horizon, family.n_states, family.n_actions, family.n_states))
     _add_rows(family, some.members, some.aux, weights[chosen], rows)
-    return rows, np.tensordot(weights[chosen], rewards, axes=1)
+    return rows, weighted_sum(weights[chosen], rewards)
+
+
+def weighted_sum(weights: Floats, tables: Floats) -> Floats:
+    """``sum_m w_m r_m`` of tables [n, H, S, A]; no BLAS, whose sums depend on its threads."""
+    total: Floats = (weights[:, None, None, None] * tables).sum(axis=0)
+    return total
 
 
 def _add_rows(family: Family, members: Integers, aux: Floats, weights: Floats, rows: Floats) -> None:
@@ -144,20 +151,6 @@ class SoftBridge(_Bridge):
         return average_tables(conditional, self.weights(distances_within(conditional, self.reach)))
 
 
-def moving_cells(family: Family) -> Integers:
-    """Cells (h, s) [C, 2] whose policy moves a density: with a choice, and not of the last step nor of states where
-    nobody starts. Games that see the joint population see the last step's policy too."""
-    H = family.horizon if family.joint else family.horizon - 1
-    choices = family.common.legal.sum(axis=1) > 1
-    cells = [
-        (h, s)
-        for h in range(H)
-        for s in range(family.n_states)
-        if choices[s] and (h > 0 or family.common.initial[s] > 0)
-    ]
-    return np.array(cells, dtype=np.int64).reshape(-1, 2)
-
-
 def compositions(steps: int, parts: int) -> Floats:
     """All distributions ``k / steps`` over so many parts, [*, parts], in lexicographic order from the last part on."""
     chosen = list(itertools.combinations(range(steps + parts - 1), parts - 1))
@@ -176,7 +169,8 @@ class PolicyCover:
     steps : int
         N, at least 1.
     cells : [C, 2], optional
-        Cells (h, s) to cover, h = 0..H-1, where fewer than all matter.
+        Cells (h, s) to cover, h = 0..H-1. By default all but those known to move no density
+        (`fastmfg.comparing.cells`); where rows come from functions that is little, and fewer may do.
     limit : int
         Points are counted first; more than this many are refused.
 
@@ -222,6 +216,8 @@ class PolicyCover:
 
     def policies(self, places: Integers) -> Floats:
         """Policies [k, H, S, A] of points given by their row in each cell [k, C]."""
+        what = f"{len(places)} policies of the cover"
+        require_numbers(what, len(places) * self.base.size, "ask for fewer points at once")
         policies = np.repeat(self.base[None], len(places), axis=0)
         for c, (h, s) in enumerate(self.cells):
             policies[:, h, s] = self.rows[c][places[:, c]]
@@ -269,7 +265,7 @@ class Centres:
         self.cover, self.members, self.radius = cover, members, radius
         self.central = np.empty(cover.size, dtype=np.int64)
         self.count = np.empty(cover.size, dtype=np.int64)
-        compiled = isinstance(cover.family, CompiledFamily)
+        compiled = isinstance(cover.family, CompiledFamily) and cover.family.noise is None  # that pass sees rows alone
         fill = self._compiled if compiled else self._called
         self._pairs = np.ascontiguousarray(self._open_pairs()) if compiled else None
         n, entries = members.size, cover.family.row_entries
@@ -303,7 +299,7 @@ class Centres:
         family.refuse_status(status, "looking for central models")
 
     def _called(self, block: range) -> None:
-        """The same for games of NumPy functions, point by point."""
+        """The same for games of NumPy functions, and where rewards are unknown, point by point."""
         for point in block:
             conditional = condition_members(self.cover.family, self.cover.policy(point), self.members)
             hoods = find_neighbourhoods(conditional, self.radius)
@@ -341,7 +337,7 @@ class BridgeModel(_Bridge):
             policies = self.cover.policies(places)
             conditionals = family.condition(members, policies, np.arange(len(places)))
             _add_rows(family, members, conditionals.aux, weights, rows)
-            rewards += np.tensordot(weights, conditionals.reward, axes=1)
+            rewards += weighted_sum(weights, conditionals.reward)
             total += float(weights.sum())
         return rows / total, rewards / total
 

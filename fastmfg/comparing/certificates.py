@@ -10,6 +10,11 @@ C is the set of models left, ``d(M, N | pi)`` the symmetric distance, ``E_M(pi)`
 *bridge*    some M has ``|B(M)| >= |C|/2`` neighbours within the radius and ``E_M(pi) <= beta``: the rule "return pi if
             a survivor's gap is at most 3 epsilon / 4, else half is gone" is sound for constants as `theory` has them.
 
+The direct certificate holds wherever one of the others says anything. Halving at a radius of at least the tolerance: no
+K(M) is a majority. Bridge, with M and constants as `theory` has them, c with ``|E_M - E_N| <= c d(M,N|pi)``: a majority
+K(N) meets the half B(M) in some X, hence ``E_N <= E_X + c tolerance <= E_M + c (radius + tolerance) <= epsilon``. Who
+checks the direct one needs neither of the others, nor c.
+
 *Margin.* How far the numbers are from another verdict: the smallest r such that changing every distance by at most r
 times the radius, and every gap by at most r times its limit, can alter it. With d_k(M) the distance from M to its k-th
 nearest model (itself the first), k the least count that is too many, ``v(M) = min( (radius - d_k(M)) / radius, (E_M -

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +11,11 @@ from numpy.typing import ArrayLike
 from fastmfg.games.checks import Floats, Integers, policy_array
 from fastmfg.games.family import Family
 from fastmfg.games.model_class import ModelClass, require_class
+from fastmfg.memory import require_numbers
 from fastmfg.planning.evaluate import back_up, map_blocks
+
+KNOWN: Floats = np.empty((0, 0, 0, 0))
+"""Stands for the rewards of models whose rewards are known: nothing is to be compared."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,19 @@ class ConditionalClass:
     members: Integers  # [n]
     density: Floats  # [n, H, S]
     aux: Floats  # [n, H, *]
+    reward: Floats = field(default_factory=lambda: KNOWN)  # [n, H, S, A] where rewards are unknown, else empty
+
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        """What kernels that compare models begin with."""
+        f = self.family
+        return f.fill, f.common, f.thetas, self.members, self.aux, self.reward
 
     def restrict(self, positions: Integers) -> ConditionalClass:
         return ConditionalClass(
-            self.family, self.policy, self.members[positions], self.density[positions], self.aux[positions]
-        )
+            self.family, self.policy, self.members[positions], self.density[positions], self.aux[positions],
+            self.reward[positions] if self.reward.size else KNOWN,
+        )  # fmt: skip
 
 
 def condition_members(family: Family, policy: Floats, members: Integers) -> ConditionalClass:
@@ -39,9 +52,25 @@ def condition_members(family: Family, policy: Floats, members: Integers) -> Cond
         chosen = members[block]
         return family.densities(chosen, policy[None], np.zeros(chosen.size, dtype=np.int64))
 
+    rewards = 0 if family.noise is None else family.n_states * family.n_actions
+    each = family.horizon * (family.n_states + family.aux_size + rewards)
+    numbers = 2 * members.size * each
+    require_numbers(f"conditioning {members.size} models on a policy", numbers, "take fewer models or a smaller game")
     parts = list(map_blocks(densities, family, members.size))
     density, aux = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return ConditionalClass(family, policy, members, density, aux)
+    conditional = ConditionalClass(family, policy, members, density, aux)
+    return conditional if family.noise is None else replace(conditional, reward=_rewards(conditional))
+
+
+def _rewards(conditional: ConditionalClass) -> Floats:
+    """Rewards [n, H, S, A] of each model at its own density, in parallel."""
+    family, policies = conditional.family, conditional.policy[None]
+
+    def rewards(block: Integers) -> Floats:
+        zeros = np.zeros(block.size, dtype=np.int64)
+        return family.rewards(conditional.members[block], conditional.density[block], policies, zeros)
+
+    return np.concatenate(list(map_blocks(rewards, family, conditional.members.size)))
 
 
 def condition_class(models: ModelClass, policy: ArrayLike) -> ConditionalClass:
@@ -57,7 +86,10 @@ def conditional_gaps(conditional: ConditionalClass) -> Floats:
 
     def gaps(block: Integers) -> Floats:
         members, zeros = conditional.members[block], np.zeros(block.size, dtype=np.int64)
-        rewards = family.rewards(members, conditional.density[block], policies, zeros)
+        if conditional.reward.size:
+            rewards = conditional.reward[block]
+        else:
+            rewards = family.rewards(members, conditional.density[block], policies, zeros)
         return back_up(family, members, conditional.aux[block], rewards, policies, zeros).gap
 
     return np.concatenate(list(map_blocks(gaps, family, conditional.members.size)))

@@ -49,10 +49,7 @@ def _sums(family: Family, stretch: range, policy: Floats) -> Floats:
     conditional = condition_members(family, policy, members)
     order, rows, cols = start_order(conditional)[:PIVOT_STATES], np.arange(pivots.size), np.arange(len(stretch))
     wanted, out = np.ones((rows.size, cols.size), dtype=np.bool_), np.zeros((rows.size, cols.size))
-    status = kernels.block_lower_bounds(
-        family.fill, family.common, family.thetas, members, conditional.aux, order, rows, cols + rows.size, wanted,
-        np.inf, out,
-    )  # fmt: skip
+    status = kernels.block_lower_bounds(*conditional.arrays, order, rows, cols + rows.size, wanted, np.inf, out)
     family.refuse_status(status, "comparing models")
     return out
 

@@ -4,6 +4,9 @@
 its own density; directed: the largest over deviations; ``d(M, N | pi)``: the larger of the two directions.
 ``low = sum_s mu1(s) max_a gap_1(s,a)`` bounds both directions from below, ``low + sum_{h>=2} max_{s,a} gap_h``
 from above.
+
+Where rewards are unknown (Appendix C), d_dev gains ``E[ sum_h | r_M,h(s_h,a_h,mu_M) - r_N,h(s_h,a_h,mu_N) | ]``, each
+at its own density, in units of the reward: gap_h gains that difference, and all of the above holds with it.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from fastmfg.games.family import Family
 from fastmfg.games.model_class import ModelClass, require_class
 from fastmfg.games.spread import spread
 from fastmfg.kernels import distance as distance_kernels
+from fastmfg.memory import require_numbers
 from fastmfg.planning.condition import occupancies
 from fastmfg.planning.evaluate import back_up
 
@@ -46,6 +50,12 @@ def pair_blocks(family: Family, n: int) -> Iterator[tuple[Integers, Integers]]:
     for a in range(len(edges)):
         for b in range(a + 1):
             yield edges[a], edges[b]
+
+
+def require_pairs(n: int, matrices: int) -> None:
+    """Raise MemoryError unless so many matrices [n, n] are to be had, and masks of pairs beside them."""
+    advice = "neighbour_counts makes none, and takes any number of models"
+    require_numbers(f"{matrices} matrices of all pairs of {n} models", n * n * (matrices + 0.5), advice)
 
 
 def below_diagonal(n: int) -> Wanted:
@@ -75,6 +85,7 @@ def _map_pair_blocks(
 def directed_distances(conditional: ConditionalClass, wanted: Wanted | None = None, tick: Tick | None = None) -> Floats:
     """``[n, n]``, row M, column N: the largest ``d_dev(M, N | pi)`` over deviations; NaN for pairs not wanted."""
     n = conditional.members.size
+    require_pairs(n, 2)
     pairs = below_diagonal(n) if wanted is None else (wanted | wanted.T) & below_diagonal(n)
     result = np.full((n, n), np.nan)
     np.fill_diagonal(result, 0.0)
@@ -82,9 +93,7 @@ def directed_distances(conditional: ConditionalClass, wanted: Wanted | None = No
 
     def distances(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
         out = np.full((*block.shape, 2), np.nan)
-        status = distance_kernels.block_distances(
-            f.fill, f.common, f.thetas, conditional.members, conditional.aux, rows, cols, block, out
-        )
+        status = distance_kernels.block_distances(*conditional.arrays, rows, cols, block, out)
         f.refuse_status(status, "comparing models")
         return block, out
 
@@ -101,7 +110,8 @@ def distance_matrix(
     """Exact distances ``[M, M]`` of all models of a class under one reference policy [H, S, A].
 
     Directed: ``[j, k] = max_dev d_dev(M_j, M_k | policy)``, trajectories from M_j. Otherwise the symmetric d, the
-    larger of the two directions. Values lie in [0, 2H]; the diagonal is 0. `tick(done, total)` reports progress.
+    larger of the two directions. Values lie in [0, 2H] where rewards are known; the diagonal is 0. `tick(done, total)`
+    reports progress.
     `executor`: where the work is done (`fastmfg.remote`), in this process's threads by default.
     """
     if executor is None:
@@ -115,6 +125,7 @@ def _distances_elsewhere(models: ModelClass, policy: ArrayLike, executor: Any, t
     family = require_class("models", models)._family
     pi = family.policy("policy", policy)
     squares = pair_squares(family, len(models))
+    require_pairs(len(models), 2)
     distances = np.empty((len(models), len(models)))
     found = spread(partial(_square_distances, policy=pi), family, squares, executor, tick)
     for (rows, cols), (down, across) in zip(squares, found, strict=True):
@@ -156,15 +167,14 @@ def condition_square(
 def bound_low(conditional: ConditionalClass, radius: float, wanted: Wanted) -> tuple[Floats, Wanted]:
     """`low` of the wanted pairs i > j, and which of them it leaves at or under `radius`; others hold a partial sum."""
     n = conditional.members.size
+    require_pairs(n, 2)
     low, under = np.zeros((n, n)), np.zeros((n, n), dtype=np.bool_)
     f = conditional.family
     order = np.argsort(-f.common.initial, kind="stable")
 
     def bounds(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
         out = np.zeros(block.shape)
-        status = distance_kernels.block_lower_bounds(
-            f.fill, f.common, f.thetas, conditional.members, conditional.aux, order, rows, cols, block, radius, out
-        )
+        status = distance_kernels.block_lower_bounds(*conditional.arrays, order, rows, cols, block, radius, out)
         f.refuse_status(status, "comparing models")
         return block, out
 
@@ -182,9 +192,7 @@ def bound_high(conditional: ConditionalClass, radius: float, wanted: Wanted, low
 
     def bounds(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
         out = np.ascontiguousarray(low[np.ix_(rows, cols)])
-        status = distance_kernels.block_upper_bounds(
-            f.fill, f.common, f.thetas, conditional.members, conditional.aux, rows, cols, block, radius, out
-        )
+        status = distance_kernels.block_upper_bounds(*conditional.arrays, rows, cols, block, radius, out)
         f.refuse_status(status, "comparing models")
         return block, out
 
@@ -219,7 +227,7 @@ def row_gaps(conditional: ConditionalClass, m: int, n: int) -> Floats:
     """``gap_h(s,a)`` [H, S, A] of the models at two positions."""
     f = conditional.family
     gap = np.empty((f.horizon, f.n_states, f.n_actions))
-    status = distance_kernels.row_gaps(f.fill, f.common, f.thetas, conditional.members, conditional.aux, m, n, gap)
+    status = distance_kernels.row_gaps(*conditional.arrays, m, n, gap)
     f.refuse_status(status, "comparing models")
     return gap
 
@@ -239,6 +247,7 @@ def pair_deviation(conditional: ConditionalClass, m: int, n: int) -> tuple[float
 def deviation_distances(conditional: ConditionalClass, deviations: Floats) -> Floats:
     """``d_dev(M, N | pi)`` [D, n, n] of given deviations [D, H, S, A]: policy evaluation instead of a maximum."""
     f, n, D = conditional.family, conditional.members.size, len(deviations)
+    require_pairs(n, D)
     result = np.zeros((D, n, n))
     dev = np.arange(D, dtype=np.int64)
     flat = deviations.reshape(D, f.horizon, f.n_states, f.n_actions)

@@ -2,9 +2,10 @@
 
 With policies of deviation dev and reference pi a trajectory brings, against model N, on average
 ``KL(dev, pi; N) = E_{dev in M*|pi} sum_h KL( P_M*,h(.|s_h,a_h) || P_N,h(.|s_h,a_h) )`` nats, each model at its own
-density. A sampling plan is a distribution over pairs (dev, pi); the limit is ``max over plans of min over N != M* of
-KL(plan; N)``. A rule that drops models at a log-likelihood ratio of log(n/delta) needs about ``log(n/delta) / limit``
-trajectories to be left with the true model alone, whatever it samples.
+density; where rewards are unknown a step adds the divergence of what is observed of them, with Gaussian noise
+``(r_M* - r_N)^2 / (2 sigma^2)``. A sampling plan is a distribution over pairs (dev, pi); the limit is ``max over plans
+of min over N != M* of KL(plan; N)``. A rule that drops models at a log-likelihood ratio of log(n/delta) needs about
+``log(n/delta) / limit`` trajectories to be left with the true model alone, whatever it samples.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ class _Side:
         self.rows = rows = table(0)
         positions = range(1, members.size)
         self.nats = np.stack(list(map_tasks(lambda i: divergence(rows, table(i)), positions, parallel=family.parallel)))
+        if family.noise is not None:  # what a reward observed tells comes on top: it is independent of the successor
+            self.nats += family.noise.divergence(conditional.reward[:1], conditional.reward[1:])
         reached = self._reachable()
         infinite = np.isinf(self.nats)
         self.sure = (infinite & reached & self.legal).any(axis=(1, 2, 3))  # [n]

@@ -67,9 +67,7 @@ def pivot_sums(conditional: ConditionalClass, order: Integers) -> Floats:
     def sums(columns: range) -> Floats:
         cols = np.arange(columns.start, columns.stop)
         wanted, out = np.ones((pivots.size, cols.size), dtype=np.bool_), np.zeros((pivots.size, cols.size))
-        status = kernels.block_lower_bounds(
-            f.fill, f.common, f.thetas, conditional.members, conditional.aux, order, pivots, cols, wanted, np.inf, out
-        )
+        status = kernels.block_lower_bounds(*conditional.arrays, order, pivots, cols, wanted, np.inf, out)
         f.refuse_status(status, "comparing models")
         return out
 
@@ -84,9 +82,7 @@ def pivot_tops(conditional: ConditionalClass) -> Floats:
     def tops(columns: range) -> Floats:
         cols, out = np.arange(columns.start, columns.stop), np.ascontiguousarray(low[:, columns.start : columns.stop])
         wanted = np.ones(out.shape, dtype=np.bool_)
-        status = kernels.block_upper_bounds(
-            f.fill, f.common, f.thetas, conditional.members, conditional.aux, pivots, cols, wanted, np.inf, out
-        )
+        status = kernels.block_upper_bounds(*conditional.arrays, pivots, cols, wanted, np.inf, out)
         f.refuse_status(status, "comparing models")
         return out
 
@@ -161,7 +157,7 @@ def pivot_counts(conditional: ConditionalClass, radius: float, mark: Mark = lamb
 
     def decide(task: tuple[Integers, Integers, Wanted]) -> tuple[Integers, Integers, Wanted, list[int]]:
         rows, cols, wanted = task
-        arrays = f.fill, f.common, f.thetas, ordered.members, ordered.aux
+        arrays = ordered.arrays
         asked = int(wanted.sum())
         low = np.zeros(wanted.shape)
         status = kernels.block_lower_bounds(*arrays, start, rows, cols, wanted, radius + slack, low)

@@ -8,6 +8,9 @@ rows of both models are taken at mu.
 
 Over given policies, or densities, all of these are lower bounds of the dimension over all of them; at the first step,
 where every density is the initial one, it makes no difference.
+
+g is about transitions. Where rewards are unknown it stays what it is: the dimension then says how hard the transitions
+are to learn, and nothing of the rewards.
 """
 
 from __future__ import annotations

@@ -10,13 +10,14 @@ An elimination takes ``T = O(H^4 dim / tol^2)`` rounds of 2H trajectories, dim t
 up to a constant and logarithms.
 
 *Transfer* (Lemma 4.3, constants derived anew): ``|E_M(pi) - E_N(pi)| <= (span + 2 (H-1) L_r) d(M,N|pi)``, span a bound
-of ``max V_h - min V_h`` over h >= 2, deviations and models.
+of ``max V_h - min V_h`` over h >= 2, deviations and models; ``<= max(2, span) d(M,N|pi)`` where rewards are unknown.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,9 @@ def grid_size(eps_bar: float, A: int) -> int:
     eps_bar > 0, which may be infinite; A >= 1.
     """
     actions = whole("A", A, 1)
-    width = math.inf if eps_bar == math.inf else real("eps_bar", eps_bar, 0.0)
+    if eps_bar == math.inf:
+        return 1
+    width = Fraction(real("eps_bar", eps_bar, 0.0))  # the quotient may be beyond floating numbers
     return max(1, math.ceil(2 * (actions - 1) / width))
 
 
@@ -123,14 +126,16 @@ def cover_count(N: int, A: int, cells: int) -> int:
     return int(math.comb(steps + actions - 1, actions - 1) ** whole("cells", cells, 0))
 
 
-def transfer_constant(span: float, H: int, L_r: float) -> float:
+def transfer_constant(span: float, H: int, L_r: float = 0.0, *, unknown_rewards: bool = False) -> float:
     """``c = span + 2 (H-1) L_r`` with ``|E_M(pi) - E_N(pi)| <= c d(M,N|pi)``.
 
     span >= 0 bounds ``max V_h - min V_h`` over h >= 2: ``(H-1)/H`` for rewards in [0, 1/H]; L_r >= 0 must hold between
-    densities of different models. Where rewards are unknown the constant is ``max(2, span)`` instead.
+    densities of different models. Where rewards are unknown d counts their differences, and ``c = max(2, span)``,
+    whatever L_r: each of the two returns of which a gap is the difference moves by at most ``max(1, span/2) d``.
     """
     spread, slope = real("span", span, 0.0, include_low=True), real("L_r", L_r, 0.0, include_low=True)
-    return spread + 2.0 * (whole("H", H, 1) - 1) * slope
+    steps = whole("H", H, 1)
+    return max(2.0, spread) if unknown_rewards else spread + 2.0 * (steps - 1) * slope
 
 
 def practical_constants(epsilon: float, c: float) -> PracticalConstants:

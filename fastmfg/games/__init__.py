@@ -8,6 +8,7 @@ from fastmfg.games.linear import LinearClass, linear_class
 from fastmfg.games.model_class import ModelClass
 from fastmfg.games.multi_type import MultiTypeGame
 from fastmfg.games.multi_type_class import MultiTypeClass, product_class
+from fastmfg.games.reward_noise import RewardNoise
 from fastmfg.games.simulation import Population
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "MultiTypeClass",
     "MultiTypeGame",
     "Population",
+    "RewardNoise",
     "from_mfglib",
     "from_open_spiel",
     "grid_game",

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.executors import map_tasks
 from fastmfg.kernels.check import count_faults
+from fastmfg.memory import require_numbers
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -52,6 +53,7 @@ def number_array(name: str, values: ArrayLike, shape: tuple[int | None, ...], ki
 def float_array(name: str, values: ArrayLike, shape: tuple[int | None, ...]) -> Floats:
     """A fresh C-ordered float64 copy of finite numbers of the given shape (None: any length but 0)."""
     array = number_array(name, values, shape, "fiub", "real")
+    require_numbers(f"a copy of {name} {shape_text(array.shape)}", array.size)
     result = np.array(array, dtype=np.float64, order="C")
     refuse_non_finite(name, result)
     return result

@@ -41,11 +41,14 @@ from fastmfg.games.checks import (
     shape_text,
     whole,
 )
+from fastmfg.games.grid import Grid
 from fastmfg.games.layout import Layout
+from fastmfg.games.reward_noise import RewardNoise
 from fastmfg.kernels import density as density_kernels
 from fastmfg.kernels import reward as reward_kernels
 from fastmfg.kernels import table
 from fastmfg.kernels.jit import FILL, PREPARE, REWARD, Common, Filler
+from fastmfg.memory import require_numbers
 
 StepFunction = Callable[[int, Floats], Floats]
 """``f(h, population)``: rewards [S, A] or transitions [S, A, S] of step h = 0..H-1."""
@@ -72,6 +75,9 @@ def population_kind(population: str) -> bool:
 
 MOST_ENTRIES = 10_000_000
 """Of a dense table that is built only to say what is wrong with a row."""
+
+NO_TABLE = "what conditions and solves needs no tables"
+"""What to do about a table that is too large."""
 
 DENSITY_TOLERANCE = 1e-6
 """Densities sum to one within this: many steps add the tolerance of rows up."""
@@ -117,6 +123,12 @@ class Family(ABC):
     """What nonzero statuses mean, where that is known."""
     layout: Layout | None = None
     """Where the types of agents lie, when there are several: gaps are then those of the game with types."""
+    same_rows: NDArray[np.bool_] | None = None
+    """[H, S], declared: where the rows of all legal actions are alike in every model, whatever the population."""
+    grid: Grid | None = None
+    """Where states lie, when they are cells of a grid."""
+    noise: RewardNoise | None = None
+    """How rewards are observed, where they are unknown: distances and likelihoods then count them."""
 
     def __init__(
         self, initial: Any, legal: Any, n_actions: int, horizon: int, joint: bool, shared: Floats, thetas: Floats,
@@ -182,6 +194,24 @@ class Family(ABC):
         family.layout = layout
         return family
 
+    def observed(self, noise: RewardNoise | None) -> Self:
+        """The same family with unknown rewards, observed under this noise; None: with known ones."""
+        family = copy.copy(self)
+        family.noise = noise
+        return family
+
+    def on_grid(self, grid: Grid | None) -> Self:
+        """The same family, its states the cells of a grid."""
+        family = copy.copy(self)
+        family.grid = grid
+        return family
+
+    def declared(self, same_rows: NDArray[np.bool_] | None) -> Self:
+        """The same family, with states declared where actions do not matter (`same_rows`)."""
+        family = copy.copy(self)
+        family.same_rows = same_rows
+        return family
+
     def policy(self, name: str, policy: Any) -> Floats:
         """A fresh copy of a policy [H, S, A], checked; with several types of agents also from a list of theirs."""
         if self.layout is not None:
@@ -190,6 +220,8 @@ class Family(ABC):
 
     def condition(self, members: Integers, policies: Floats, policy_of: Integers) -> Conditionals:
         """Freeze the population of each pair at its policy's density in its model."""
+        each = self.horizon * (self.n_states * (1 + self.n_actions) + self.aux_size)
+        require_numbers(f"conditioning {members.size} models on a policy", members.size * each, "take a smaller game")
         density, aux = self.densities(members, policies, policy_of)
         return Conditionals(density, aux, self.rewards(members, density, policies, policy_of))
 
@@ -323,6 +355,7 @@ class CompiledFamily(Family):
 
     def _table(self, member: int, h: int, population: Floats) -> tuple[int, Floats]:
         """The status of the family's functions, and one step's rows as a dense table [S, A, S]."""
+        require_numbers("one step's transition as a table [S, A, S]", self.n_states**2 * self.n_actions, NO_TABLE)
         out = np.empty((self.n_states, self.n_actions, self.n_states))
         scratch = np.full(self.aux_size, np.nan)
         status = density_kernels.tabulate(
@@ -358,11 +391,14 @@ class CompiledFamily(Family):
             aux_size=self.aux_size, joint=self.joint, checked=self.checked, statuses=self.statuses,
             successors=self.common.successors if self.common.successors.size else None,
             moves=self.common.moves if self.common.moves.size else None,
-        ).laid_out(self.layout)  # fmt: skip
+        ).laid_out(self.layout).observed(self.noise).declared(self.same_rows).on_grid(self.grid)  # fmt: skip
 
 
 class CallableFamily(Family):
-    """A family of NumPy functions; every answer of theirs is checked. The table of a step stands in `aux`."""
+    """A family of NumPy functions; every answer of theirs is checked. The table of a step stands in `aux`.
+
+    `reward`: one function of all models, or a tuple of one a model.
+    """
 
     prepare = table.prepare
     fill = table.fill_from_aux
@@ -371,7 +407,7 @@ class CallableFamily(Family):
     def __init__(
         self,
         transitions: Sequence[StepFunction],
-        reward: StepFunction,
+        reward: StepFunction | tuple[StepFunction, ...],
         *,
         initial: Any,
         legal: Any,
@@ -400,7 +436,17 @@ class CallableFamily(Family):
         return density, aux
 
     def rewards(self, members: Integers, density: Floats, policies: Floats, policy_of: Integers) -> Floats:
-        return _called_rewards(self, self.reward, members, density, policies, policy_of)
+        if not isinstance(self.reward, tuple):
+            return _called_rewards(self, self.reward, members, density, policies, policy_of)
+        out = np.empty((members.size, self.horizon, self.n_states, self.n_actions))
+        for i, member in enumerate(members):
+            for h, policy in enumerate(policies[policy_of[i]]):
+                out[i, h] = self.reward_at(int(member), h, self.population(density[i, h], policy))
+        return out
+
+    def reward_of(self, member: int) -> StepFunction:
+        """The reward function of a member."""
+        return self.reward[member] if isinstance(self.reward, tuple) else self.reward
 
     def transition_at(self, member: int, h: int, population: Floats) -> Floats:
         name = f"transition({h}, population)" + (f" of game {member}" if len(self) > 1 else "")
@@ -410,14 +456,16 @@ class CallableFamily(Family):
         return rows
 
     def reward_at(self, member: int, h: int, population: Floats) -> Floats:
+        name = f"reward({h}, population)" + (f" of game {member}" if isinstance(self.reward, tuple) else "")
         shape = (self.n_states, self.n_actions)
-        return called(f"reward({h}, population)", self.reward, h, self.shaped(population), shape)
+        return called(name, self.reward_of(member), h, self.shaped(population), shape)
 
     def subset(self, members: Integers) -> CallableFamily:
+        reward = tuple(self.reward[m] for m in members) if isinstance(self.reward, tuple) else self.reward
         return CallableFamily(
-            [self.transitions[int(m)] for m in members], self.reward, initial=self.common.initial,
+            [self.transitions[int(m)] for m in members], reward, initial=self.common.initial,
             legal=self.common.legal, n_actions=self.n_actions, horizon=self.horizon, joint=self.joint,
-        ).laid_out(self.layout)  # fmt: skip
+        ).laid_out(self.layout).observed(self.noise).on_grid(self.grid)  # fmt: skip
 
 
 def called(name: str, function: StepFunction, h: int, population: Floats, shape: tuple[int | None, ...]) -> Floats:

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from fastmfg.games.checks import Floats, float_array, initial_density, refuse_non_distributions, whole
 from fastmfg.games.family import DENSITY_TOLERANCE, CallableFamily, Family, StepFunction, called, population_kind
 from fastmfg.games.grid import Grid
+from fastmfg.games.reward_noise import RewardNoise
+from fastmfg.memory import require_numbers
 
 
 class Game:
@@ -71,9 +73,6 @@ class Game:
             family.transition_at(0, h, start)
             family.reward_at(0, h, start)
 
-    grid: Grid | None = None
-    """Where states lie, when they are cells of a grid."""
-
     @classmethod
     def _of(cls, family: Family, member: int) -> Game:
         game = cls.__new__(cls)
@@ -106,9 +105,23 @@ class Game:
         return self._family.legal
 
     @property
+    def grid(self) -> Grid | None:
+        """Where states lie, when they are cells of a grid; games of a class have that of the class."""
+        return self._family.grid
+
+    @grid.setter
+    def grid(self, grid: Grid | None) -> None:
+        self._family = self._family.on_grid(grid)
+
+    @property
     def population(self) -> str:
         """ "state" or "joint"."""
         return "joint" if self._family.joint else "state"
+
+    @property
+    def reward_noise(self) -> RewardNoise | None:
+        """How its rewards are observed, if it is of a class whose rewards are unknown."""
+        return self._family.noise
 
     def transition(self, h: int, population: ArrayLike) -> Floats:
         """``P_h(. | s, a, population)`` [S, A, S] at step h = 0..H-1."""
@@ -121,6 +134,7 @@ class Game:
     def uniform_policy(self) -> Floats:
         """The policy [H, S, A] that plays every legal action alike."""
         legal = self._family.common.legal
+        require_numbers("a policy [H, S, A]", self.horizon * legal.size, "take a smaller game or horizon")
         return np.tile(legal / legal.sum(axis=1, keepdims=True), (self.horizon, 1, 1))
 
     def _rows(self, h: int, population: Floats) -> Floats:

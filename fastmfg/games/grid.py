@@ -6,6 +6,7 @@ cells in C order of the grid's axes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.games.checks import Floats, Integers, choice, float_array, frozen, index_array, probability, whole
+from fastmfg.memory import require_numbers
 
 BORDERS = ("torus", "stay", "illegal")
 
@@ -50,6 +52,8 @@ class Grid:
     ) -> Grid:
         """Build a grid; raises ValueError where no cell is free or a cell has no legal move."""
         sizes = tuple(whole(f"shape[{i}]", n, 1) for i, n in enumerate(shape))
+        numbers = math.prod(sizes) * (1 + 2 * len(sizes)) * (2 * len(sizes) + 3)  # about, whatever the moves
+        require_numbers(f"a grid of shape {list(sizes)}", numbers, "take a smaller grid")
         choice("border", border, BORDERS)
         choice("blocked", blocked, BORDERS[1:])
         free = ~wall_mask(walls, sizes)

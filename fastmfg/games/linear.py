@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.games.checks import Floats, float_array, real, whole
 from fastmfg.games.family import CompiledFamily, StepFunction, as_reward
 from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import linear
+from fastmfg.memory import require_numbers
+
+ADVICE = "take fewer models or a smaller game"
 
 
 class LinearClass(ModelClass):
@@ -56,7 +59,7 @@ class LinearClass(ModelClass):
         mu_features = float_array("mu_feature", mu_feature, (H, S, d_phi * d_psi))
         float_array("initial", initial, (S,))
         header = [float(S), float(A), float(d_phi), float(d_psi)]
-        self._family = CompiledFamily(
+        family = CompiledFamily(
             linear.prepare,
             linear.fill,
             as_reward(reward),
@@ -72,6 +75,14 @@ class LinearClass(ModelClass):
                 linear.OVERFLOW: "a row phi G Psi overflows: scale the features down",
             },
         )
+        self._family = family.declared(_same_features(features, family.common.legal))
+
+
+def _same_features(features: Floats, legal: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where all legal actions have the same features [H, S], and with them the same rows in every model."""
+    first = features[:, np.arange(len(legal)), legal.argmax(axis=1)]
+    same: NDArray[np.bool_] = ((features == first[:, :, None]).all(axis=3) | ~legal).all(axis=2)
+    return same
 
 
 def linear_class(
@@ -95,6 +106,8 @@ def linear_class(
     H, d, e = whole("horizon", horizon, 1), whole("d_phi", d_phi, 1), whole("d_psi", d_psi, 1)
     scale = real("scale", scale, 0.0, include_low=True)
     whole("seed", seed, 0)
+    features, psis = H * S * d * (A + e), M * H * e * S
+    require_numbers(f"a linear class of {M} models", 3 * features + 2 * psis, "take fewer models or a smaller game")
     stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
     phi = stream.standard_normal((H, S, A, d))
     mu_feature = stream.standard_normal((H, S, d * e))

@@ -1,10 +1,15 @@
-"""A finite class of candidate models: games alike in all but transition (Huang, He, Krause 2024, Section 2)."""
+"""A finite class of candidate models: games alike in all but transition (Huang, He, Krause 2024, Section 2).
+
+Rewards are known unless the class says otherwise (Appendix C): then they may differ from model to model, trajectories
+come with observed rewards, and distances and likelihoods count them (`fastmfg.games.reward_noise`).
+"""
 
 from __future__ import annotations
 
+import copy
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +25,7 @@ from fastmfg.games.family import (
     population_kind,
 )
 from fastmfg.games.game import Game
+from fastmfg.games.reward_noise import RewardNoise, reward_noise
 from fastmfg.kernels import table
 
 
@@ -30,14 +36,18 @@ class ModelClass:
     ----------
     games : sequence of Game
         At least one. Start distribution, legal actions, horizon and population must agree, and so must rewards
-        (compared at the start distribution and at the uniform one).
+        (compared at the start distribution and at the uniform one) where they are known.
+    reward_noise : float >= 0 or RewardNoise, optional
+        Rewards are unknown, and observed under Gaussian noise of this standard deviation (0: as they are). By default
+        they are known, unless all games come from classes in which they are not.
 
     See Also
     --------
     ModelClass.from_tables, ModelClass.from_filler, LinearClass : classes in compiled form.
+    ModelClass.with_unknown_rewards : any class, its rewards unknown.
     """
 
-    def __init__(self, games: Sequence[Game]) -> None:
+    def __init__(self, games: Sequence[Game], *, reward_noise: float | RewardNoise | None = None) -> None:
         if isinstance(games, Game) or not hasattr(games, "__iter__"):
             raise TypeError(f"games must be a sequence of Game, got {type(games).__name__}")
         games = list(games)
@@ -46,20 +56,23 @@ class ModelClass:
         for i, game in enumerate(games):
             if not isinstance(game, Game):
                 raise TypeError(f"games[{i}] must be a Game, got {type(game).__name__}")
-        _refuse_unlike_games(games)
+        noise = _noise_of(games, reward_noise)
+        _refuse_unlike_games(games, same_rewards=noise is None)
         family = games[0]._family
         if all(game._family is family for game in games):
-            self._family = family.subset(np.array([game._member for game in games], dtype=np.int64))
+            members = np.array([game._member for game in games], dtype=np.int64)
+            self._family = family.subset(members).observed(noise)
             return
+        rewards = tuple(_reward_of(game) for game in games)
         self._family = CallableFamily(
             [_transition_of(game) for game in games],
-            _reward_of(games[0]),
+            rewards[0] if noise is None else rewards,
             initial=games[0].initial,
             legal=games[0].legal,
             n_actions=games[0].n_actions,
             horizon=games[0].horizon,
             joint=family.joint,
-        ).laid_out(family.layout)
+        ).laid_out(family.layout).observed(noise).on_grid(family.grid)  # fmt: skip
 
     @classmethod
     def _of(cls, family: Family) -> ModelClass:
@@ -226,6 +239,26 @@ class ModelClass:
         """Legal actions [S, A], read-only."""
         return self._family.legal
 
+    @property
+    def reward_noise(self) -> RewardNoise | None:
+        """How rewards are observed, where they are unknown; None: they are known."""
+        return self._family.noise
+
+    def with_unknown_rewards(self, noise: float | RewardNoise) -> Self:
+        """The same models, their rewards unknown: samples then hold observed rewards, and these count as evidence.
+
+        Rewards differ where the class is one of games with rewards of their own (`ModelClass`), where a compiled reward
+        reads ``theta``, and, whatever the reward, where it depends on the population: each model has its own density.
+
+        Parameters
+        ----------
+        noise : float >= 0 or RewardNoise
+            Standard deviation of the noise under which rewards are observed; 0: none.
+        """
+        models = copy.copy(self)
+        models._family = self._family.observed(reward_noise("noise", noise))
+        return models
+
     def __len__(self) -> int:
         return len(self._family)
 
@@ -290,10 +323,25 @@ def _transition_of(game: Game) -> StepFunction:
 
 
 def _reward_of(game: Game) -> StepFunction:
-    return game._family.reward if isinstance(game._family, CallableFamily) else game._rewards
+    family = game._family
+    return family.reward_of(game._member) if isinstance(family, CallableFamily) else game._rewards
 
 
-def _refuse_unlike_games(games: list[Game]) -> None:
+def _noise_of(games: list[Game], given: float | RewardNoise | None) -> RewardNoise | None:
+    """The noise that is given, or that of all games."""
+    if given is not None:
+        return reward_noise("reward_noise", given)
+    first = games[0].reward_noise
+    for i, game in enumerate(games[1:], start=1):
+        if game.reward_noise != first:
+            raise ValueError(
+                f"games[{i}] has rewards observed under {game.reward_noise}, games[0] under {first} (None: they are "
+                "known): give reward_noise"
+            )
+    return first
+
+
+def _refuse_unlike_games(games: list[Game], same_rewards: bool) -> None:
     first = games[0]
     for i, game in enumerate(games[1:], start=1):
         for what in ("n_states", "n_actions", "horizon", "population"):
@@ -308,7 +356,7 @@ def _refuse_unlike_games(games: list[Game]) -> None:
         layout, other = first._family.layout, game._family.layout
         if layout is not other and not (layout is not None and layout.agrees(other)):
             raise ValueError(f"games[{i}] has other types of agents than games[0]: models differ in transition only")
-        if game._family is not first._family:
+        if same_rewards and game._family is not first._family:
             _refuse_unlike_rewards(i, first, game)
 
 
@@ -319,5 +367,6 @@ def _refuse_unlike_rewards(i: int, first: Game, game: Game) -> None:
         for h in range(first.horizon):
             if not np.array_equal(first.reward(h, seen), game.reward(h, seen)):
                 raise ValueError(
-                    f"games[{i}] has other rewards than games[0] at step {h}: models differ in transition only"
+                    f"games[{i}] has other rewards than games[0] at step {h}: models differ in transition only, unless "
+                    "rewards are unknown (reward_noise=sigma)"
                 )

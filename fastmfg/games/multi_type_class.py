@@ -216,7 +216,7 @@ def with_thetas(family: CompiledFamily, thetas: Floats) -> CompiledFamily:
         aux_size=family.aux_size, joint=family.joint, checked=family.checked, statuses=family.statuses,
         successors=common.successors if common.successors.size else None,
         moves=common.moves if common.moves.size else None,
-    ).laid_out(family.layout)  # fmt: skip
+    ).laid_out(family.layout).observed(family.noise)  # fmt: skip
 
 
 def with_transitions(family: Family, transitions: Sequence[StepFunction]) -> CallableFamily:
@@ -225,7 +225,7 @@ def with_transitions(family: Family, transitions: Sequence[StepFunction]) -> Cal
     return CallableFamily(
         transitions, family.reward, initial=family.common.initial, legal=family.common.legal,
         n_actions=family.n_actions, horizon=family.horizon, joint=family.joint,
-    ).laid_out(family.layout)  # fmt: skip
+    ).laid_out(family.layout).observed(family.noise)  # fmt: skip
 
 
 def refuse_unlike(name: str, family: Family, first_name: str, first: Family) -> None:
@@ -239,7 +239,11 @@ def refuse_unlike(name: str, family: Family, first_name: str, first: Family) -> 
     if not layout.agrees(own):
         sizes = [f"{list(part.n_states)} and {list(part.n_actions)}" for part in (layout, own)]
         refuse("types", f" (states and actions {sizes[0]}; {sizes[1]})")
-    for what, a, b in (("horizon", family.horizon, first.horizon), ("population", family.joint, first.joint)):
+    for what, a, b in (
+        ("horizon", family.horizon, first.horizon),
+        ("population", family.joint, first.joint),
+        ("reward noise", family.noise, first.noise),
+    ):
         if a != b:
             refuse(what, f" ({a}; {b})" if what == "horizon" else "")
     for what in ("initial", "legal"):

@@ -25,13 +25,15 @@ from numpy.typing import ArrayLike
 from fastmfg.executors import blocks, map_tasks
 from fastmfg.games.checks import Floats, Integers, float_array, whole
 from fastmfg.games.game import Game, require_game
+from fastmfg.games.reward_noise import RewardNoise
 from fastmfg.games.rows import Rows, draw, split
 from fastmfg.kernels import crowd as kernels
+from fastmfg.memory import require_numbers
 
 STREAM = (8,)
 """First key of the random streams drawn here: the same seed may serve a class, an oracle and a population."""
 
-CROWD, TAGGED, START, ACT, MOVE = range(5)
+CROWD, TAGGED, START, ACT, MOVE, OBSERVE = range(6)
 """Lanes of random numbers."""
 
 AGENTS_A_TASK = 1 << 16
@@ -106,6 +108,7 @@ class Population:
         """One run without identities: all agents play `policy` [H, S, A]."""
         walk = Walk(self, self._policy("policy", policy), whole("run", run, 0))
         H, S, A = walk.policy.shape
+        require_numbers("a run's counts and rewards [H, S, A]", 2 * H * S * (A + 1), "take a smaller game or horizon")
         counts, chosen, reward = np.empty((H + 1, S), np.int64), np.empty((H, S, A), np.int64), np.empty((H, S, A))
         for h in range(H):
             counts[h] = walk.counts
@@ -136,24 +139,37 @@ class Population:
         ValueError
             Fewer than two agents: nobody would play the policy.
         """
+        return self.deviate_rewarded(deviation, policy, n, first_run=first_run)[:2]
+
+    def deviate_rewarded(
+        self, deviation: ArrayLike, policy: ArrayLike, n: int, *, first_run: int = 0, noise: RewardNoise | None = None
+    ) -> tuple[Integers, Integers, Floats]:
+        """As `deviate`, with the rewards [n, H] at the agents' distribution, observed under a noise; None: all 0."""
         dev, pi = self._policy("deviation", deviation), self._policy("policy", policy)
         count, first = whole("n", n, 1), whole("first_run", first_run, 0)
         self.require_two()
         H = len(pi)
         states, actions = np.empty((count, H + 1), dtype=np.int64), np.empty((count, H), dtype=np.int64)
+        rewards = np.zeros((count, H))
 
         def simulate(block: range) -> None:
             for i in block:
                 walk = Walk(self, pi, first + i, dev, (first + i) % len(self.sizes))
                 for h in range(H):
                     states[i, h] = walk.state
-                    actions[i, h] = walk.advance().action
+                    step = walk.advance()
+                    actions[i, h] = step.action
+                    if noise is not None:
+                        rewards[i, h] = self.reward_at(h, step.population)[step.state, step.action]
                 states[i, H] = walk.state
+                if noise is not None:
+                    normals = self._generator(first + i, 0, OBSERVE).standard_normal(H)
+                    rewards[i] = noise.observe(rewards[i], normals)
 
         tasks = blocks(count, RUNS_A_TASK)
         for _ in map_tasks(simulate, tasks, parallel=self.game._family.parallel and len(tasks) > 1):
             pass
-        return states, actions
+        return states, actions, rewards
 
     def agents(
         self, policy: ArrayLike, deviation: ArrayLike | None = None, *, deviator: int = 0, run: int = 0
@@ -171,6 +187,8 @@ class Population:
         dev = None if deviation is None else (who, self._policy("deviation", deviation))
         episode = Episode(self, whole("run", run, 0))
         H, S, A = pi.shape
+        numbers = (2 * H + 6) * self.n_agents + 2 * pi.size
+        require_numbers(f"trajectories of {self.n_agents} agents", numbers, "crowd() keeps counts only")
         states, actions = np.empty((H + 1, self.n_agents), np.int64), np.empty((H, self.n_agents), np.int64)
         density, reward = np.empty((H + 1, S)), np.empty((H, S, A))
         for h in range(H):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmfg.files import write_whole
+from fastmfg.files import DAY, remove_leftovers, write_whole
 from fastmfg.games.description import Bytes, Description, stands_for
 from fastmfg.games.family import Family
 from fastmfg.games.model_class import ModelClass, require_class
@@ -94,6 +94,7 @@ def store(models: ModelClass, folder: str | os.PathLike[str]) -> ModelClass:
 
     about = json.dumps({"digest": description.digest, "arrays": places})
     path.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path, (ABOUT, ARRAYS, STRUCTURE).__contains__, DAY)
     write_whole(path / ARRAYS, write_arrays)
     write_whole(path / STRUCTURE, lambda file: file.write_bytes(description.structure))
     write_whole(path / ABOUT, lambda file: file.write_text(about, encoding="utf-8"))  # last: now it is a class

@@ -7,19 +7,7 @@ import numpy as np
 
 from fastmfg.kernels.density import own_tile
 from fastmfg.kernels.jit import COMMON, F2, F3, F4, FILL, I1, I3, i8, inline, kernel
-from fastmfg.kernels.rows import is_dense, is_factored
-
-
-@inline
-def close_state(q_star, q, pi, legal, best):
-    """V of the policy and of the greedy action in one state; the lowest index wins a tie."""
-    value, greedy, top = 0.0, -1, -np.inf
-    for a in range(q.size):
-        value += pi[a] * q[a]
-        if legal[a] and (greedy < 0 or q_star[a] > top):
-            greedy, top = a, q_star[a]
-    best[0] = greedy
-    return value, top
+from fastmfg.kernels.rows import is_factored
 
 
 @inline
@@ -79,6 +67,28 @@ def close_moves(common, r, pi, V_moved, W_moved, q, greedy, V, W):
         V[s], W[s], greedy[s] = value, top, best
 
 
+@inline
+def close_block(successors, legal, r, pi, last, V_next, W_next, lo, hi, tile, q, greedy, V, W):
+    """One step of both recursions in the states lo..hi-1 of a game that is not factored, whose rows are filled."""
+    for s in range(lo, hi):
+        value, best, top = 0.0, -1, -np.inf
+        for a in range(r.shape[1]):
+            x = y = r[s, a]
+            if not last:
+                row = tile[s - lo, a]
+                if successors.size == 0:
+                    ahead = two_dots(row, V_next, W_next)
+                else:
+                    ahead = two_gather_dots(row, successors[s, a], V_next, W_next)
+                x += ahead[0]
+                y += ahead[1]
+            q[s, a] = x
+            value += pi[s, a] * x
+            if legal[s, a] and (best < 0 or y > top):
+                best, top = a, y
+        V[s], W[s], greedy[s] = value, top, best
+
+
 @kernel(i8(FILL, COMMON, F2, I1, F3, F4, F4, I1, F4, I3, F3))
 def back_up(fill, common, thetas, members, aux, reward, policies, policy_of, q, greedy, value):
     """Values of n (model, policy) pairs in their conditional models.
@@ -86,10 +96,9 @@ def back_up(fill, common, thetas, members, aux, reward, policies, policy_of, q, 
     ``aux [n, H, *]``, ``reward [n, H, S, A]``. Written: ``q [n, H, S, A]`` of the policy, ``greedy [n, H, S]``, the
     best response's actions, and ``value [n, 2, S]``: V_1 of the policy and of the best response.
     """
-    n, H, S, A = reward.shape
+    n, H, S, _ = reward.shape
     tile = own_tile(common)
     size = tile.shape[0]
-    q_star = np.empty(A)
     V, W = np.empty(S), np.empty(S)
     V_next, W_next = np.zeros(S), np.zeros(S)
     V_moved, W_moved = np.empty(S), np.empty(S)
@@ -114,23 +123,10 @@ def back_up(fill, common, thetas, members, aux, reward, policies, policy_of, q, 
                     status = fill(h, aux[i, h], common.shared, theta, lo, hi, tile[: hi - lo])
                     if status != 0:
                         return status
-                for s in range(lo, hi):
-                    r, q_s = reward[i, h, s], q[i, h, s]
-                    if last:
-                        for a in range(A):
-                            q_s[a] = r[a]
-                            q_star[a] = r[a]
-                    elif is_dense(common):
-                        for a in range(A):
-                            x, y = two_dots(tile[s - lo, a], V_next, W_next)
-                            q_s[a] = r[a] + x
-                            q_star[a] = r[a] + y
-                    else:
-                        for a in range(A):
-                            x, y = two_gather_dots(tile[s - lo, a], common.successors[s, a], V_next, W_next)
-                            q_s[a] = r[a] + x
-                            q_star[a] = r[a] + y
-                    V[s], W[s] = close_state(q_star, q_s, policy[h, s], common.legal[s], greedy[i, h, s : s + 1])
+                close_block(
+                    common.successors, common.legal, reward[i, h], policy[h], last, V_next, W_next, lo, hi, tile,
+                    q[i, h], greedy[i, h], V, W,
+                )  # fmt: skip
             V, V_next = V_next, V
             W, W_next = W_next, W
         value[i, 0] = V_next

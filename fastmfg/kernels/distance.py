@@ -7,11 +7,14 @@ counts.
 A block compares the models `rows` with the models `cols`. Filling a tile once serves all pairs of the block; for one
 action the rows of all models fit the first-level cache, and 2 x 2 pairs share their loads; values are backed up as
 small matrix products, one model's rows against the values of all its pairs.
+
+Where rewards are unknown the gap gains ``| r_M,h(s,a,mu_M) - r_N,h(s,a,mu_N) |``: ``reward [n, H, S, A]`` holds those
+of the models that `members` lists, each at its own density; it is empty where rewards are known.
 """
 
 import numpy as np
 
-from fastmfg.kernels.jit import B2, COMMON, F2, F3, FILL, I1, f8, i8, inline, inline_finite, kernel
+from fastmfg.kernels.jit import B2, COMMON, F2, F3, F4, FILL, I1, f8, i8, inline, inline_finite, kernel
 from fastmfg.kernels.rows import dot, fill_rows, gather_dot, is_dense, row_length, successors_of
 
 PAIR_BLOCK = 24
@@ -58,6 +61,18 @@ def block_gaps(X, Y, wanted, gap):
             for j in range(C):
                 if wanted[R - 1, j]:
                     gap[R - 1, j, a] = l1_gap(x0, Y[j, 0, a])
+
+
+@inline
+def add_reward_gaps(reward, rows, cols, wanted, h, s, gap):
+    """Adds the gaps of the rewards in one state to ``gap [R, C, A]`` of all wanted pairs, where rewards are unknown."""
+    if reward.size > 0:
+        for i in range(rows.size):
+            for j in range(cols.size):
+                if wanted[i, j]:
+                    x, y, out = reward[rows[i], h, s], reward[cols[j], h, s], gap[i, j]
+                    for a in range(out.size):
+                        out[a] += abs(x[a] - y[a])
 
 
 @inline
@@ -138,12 +153,12 @@ def _veto(gap, legal):
             gap[a] = -np.inf
 
 
-@kernel(i8(FILL, COMMON, F2, I1, F3, I1, I1, B2, F3))
-def block_distances(fill, common, thetas, members, aux, rows, cols, wanted, out):
+@kernel(i8(FILL, COMMON, F2, I1, F3, F4, I1, I1, B2, F3))
+def block_distances(fill, common, thetas, members, aux, reward, rows, cols, wanted, out):
     """Exact directed distances of the wanted pairs of a block.
 
-    ``members [n]`` index ``thetas``; ``rows [R]`` and ``cols [C]`` index ``members`` and ``aux [n, H, *]``. Written:
-    ``out [R, C, 2]``, the distance with trajectories from the row's model, and from the column's.
+    ``members [n]`` index ``thetas``; ``rows [R]`` and ``cols [C]`` index ``members``, ``aux [n, H, *]`` and `reward`.
+    Written: ``out [R, C, 2]``, the distance with trajectories from the row's model, and from the column's.
     """
     H = aux.shape[1]
     S, A = common.legal.shape
@@ -168,6 +183,7 @@ def block_distances(fill, common, thetas, members, aux, rows, cols, wanted, out)
             if status != 0:
                 return status
             block_gaps(X, Y, wanted, gap)
+            add_reward_gaps(reward, rows, cols, wanted, h, s, gap)
             if h + 1 < H:
                 for i in range(R):
                     if rows_needed[i]:
@@ -200,8 +216,8 @@ def _largest(gap, legal):
     return top
 
 
-@kernel(i8(FILL, COMMON, F2, I1, F3, I1, I1, I1, B2, f8, F2))
-def block_lower_bounds(fill, common, thetas, members, aux, order, rows, cols, wanted, radius, out):
+@kernel(i8(FILL, COMMON, F2, I1, F3, F4, I1, I1, I1, B2, f8, F2))
+def block_lower_bounds(fill, common, thetas, members, aux, reward, order, rows, cols, wanted, radius, out):
     """``low = sum_s mu1(s) max_a gap_1(s,a)`` of the wanted pairs, abandoned once it exceeds `radius`.
 
     States are visited in `order`. Written: ``out [R, C]``, the bound, or the partial sum (a bound as well) with which
@@ -212,6 +228,7 @@ def block_lower_bounds(fill, common, thetas, members, aux, order, rows, cols, wa
     K = row_length(common)
     rows_needed, cols_needed = np.empty(R, np.bool_), np.empty(C, np.bool_)
     X, Y = np.empty((R, 1, A, K)), np.empty((C, 1, A, K))
+    unknown = reward.size > 0
     for t in range(order.size):
         s = order[t]
         weight, legal = common.initial[s], common.legal[s]
@@ -228,7 +245,10 @@ def block_lower_bounds(fill, common, thetas, members, aux, order, rows, cols, wa
                     so_far, top = out[i, j], 0.0
                     for a in range(A):
                         if legal[a]:
-                            top = max(top, l1_gap(X[i, 0, a], Y[j, 0, a]))
+                            gap = l1_gap(X[i, 0, a], Y[j, 0, a])
+                            if unknown:
+                                gap += abs(reward[rows[i], 0, s, a] - reward[cols[j], 0, s, a])
+                            top = max(top, gap)
                             if so_far + weight * top > radius:
                                 wanted[i, j] = False
                                 break
@@ -236,8 +256,8 @@ def block_lower_bounds(fill, common, thetas, members, aux, order, rows, cols, wa
     return 0
 
 
-@kernel(i8(FILL, COMMON, F2, I1, F3, I1, I1, B2, f8, F2))
-def block_upper_bounds(fill, common, thetas, members, aux, rows, cols, wanted, radius, out):
+@kernel(i8(FILL, COMMON, F2, I1, F3, F4, I1, I1, B2, f8, F2))
+def block_upper_bounds(fill, common, thetas, members, aux, reward, rows, cols, wanted, radius, out):
     """Adds ``sum_{h>=2} max_{s,a} gap_h`` to ``out [R, C]``, which holds `low`; pairs over `radius` are given up.
 
     ``wanted`` is cleared where the sum exceeded the radius: there `out` is no bound.
@@ -260,6 +280,7 @@ def block_upper_bounds(fill, common, thetas, members, aux, rows, cols, wanted, r
             if status != 0:
                 return status
             block_gaps(X, Y, wanted, gap)
+            add_reward_gaps(reward, rows, cols, wanted, h, s, gap)
             for i in range(R):
                 for j in range(C):
                     if wanted[i, j]:
@@ -272,9 +293,9 @@ def block_upper_bounds(fill, common, thetas, members, aux, rows, cols, wanted, r
     return 0
 
 
-@kernel(i8(FILL, COMMON, F2, I1, F3, i8, i8, F3))
-def row_gaps(fill, common, thetas, members, aux, m, n, out):
-    """``out [H, S, A]``: the gap of every row of models m and n (indices of `members`)."""
+@kernel(i8(FILL, COMMON, F2, I1, F3, F4, i8, i8, F3))
+def row_gaps(fill, common, thetas, members, aux, reward, m, n, out):
+    """``out [H, S, A]``: the gap at every state and action of models m and n (indices of `members`)."""
     H, S, A = out.shape
     x, y = np.empty((1, A, row_length(common))), np.empty((1, A, row_length(common)))
     for h in range(H):
@@ -286,4 +307,6 @@ def row_gaps(fill, common, thetas, members, aux, m, n, out):
                 return status
             for a in range(A):
                 out[h, s, a] = l1_gap(x[0, a], y[0, a])
+                if reward.size > 0:
+                    out[h, s, a] += abs(reward[m, h, s, a] - reward[n, h, s, a])
     return 0

@@ -2,11 +2,16 @@
 
 With weights w the sum over pairs has a closed form linear in the number of models,
 ``1 - sum_s' (sum_M w_M sqrt(P_M(s'|s,a)))^2``; the trajectory's own dynamics are the w-mixture of the rows.
+
+Where rewards are unknown, observed ones tell models apart too: under Gaussian noise rewards r, r' have the affinity
+``exp(-k (r - r')^2)``, ``k = 1 / (8 sigma^2)``, and there is no closed form: pairs are summed.
 """
 
 import numpy as np
+from numba import types
 
-from fastmfg.kernels.jit import COMMON, F1, F2, F3, FILL, I1, i8, kernel
+from fastmfg.kernels.elementary import exp_row
+from fastmfg.kernels.jit import COMMON, F1, F2, F3, F4, FILL, I1, f8, i8, kernel
 from fastmfg.kernels.rows import dot, expectation, fill_rows, row_length
 
 
@@ -39,3 +44,28 @@ def back_up_information(fill, common, thetas, members, aux, weights, h, lo, hi, 
         V[s] = top
         greedy[s] = best
     return 0
+
+
+@kernel(types.void(F4, F1, f8, i8, i8, i8, F2))
+def reward_information(reward, weights, scale, h, lo, hi, out):
+    """``out[s, a] = sum_{M,N} w_M w_N (1 - exp(-scale (r_M - r_N)^2))`` at step h for the states lo..hi-1.
+
+    ``reward [n, H, S, A]``, ``out [S, A]``.
+    """
+    n, A = reward.shape[0], reward.shape[3]
+    power, affinity, total = np.empty(A), np.empty(A), np.empty(A)
+    for s in range(lo, hi):
+        total[:] = 0.0
+        for m in range(n):
+            x = reward[m, h, s]
+            for k in range(m):
+                both = 2.0 * weights[m] * weights[k]
+                if both == 0.0:
+                    continue
+                y = reward[k, h, s]
+                for a in range(A):
+                    power[a] = -scale * ((x[a] - y[a]) * (x[a] - y[a]))
+                exp_row(power, affinity)
+                for a in range(A):
+                    total[a] += both * (1.0 - affinity[a])
+        out[s] = total

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from fastmfg.kernels.jit import B2, F2, F3, I1, I2, inline
-from fastmfg.kernels.rows import dot, gather_dot, is_dense, is_factored, scatter
+from fastmfg.kernels.jit import B2, F2, F3, F4, I1, I2, inline
+from fastmfg.kernels.rows import dot, gather_dot, is_factored, scatter
 from fastmfg.kernels.segments import BLOCK, SEGMENTS, Segments, add_ahead, add_moved, add_weighted, in_segments
 from fastmfg.kernels.team import claim, claim_next, end_phase, note
 
@@ -44,13 +44,14 @@ class Workspace(NamedTuple):
     moved: np.ndarray  # [2, S]
     rewards: np.ndarray  # [2, S, A]   of two steps; empty where rewards come by parts
     populations: np.ndarray  # [2, S*A]   of joint populations; empty for others
+    rows: np.ndarray  # [H - 1, S, A, K]   rows kept from the pass forwards for the pass back; empty where they are not
     fault: np.ndarray  # [1]
     board: np.ndarray  # [phases, 2]   what was claimed and done (`team`)
 
 
 SHORT2 = types.int32[:, ::1]
 TURNED = types.NamedTuple((B2, SHORT2, SHORT2, SEGMENTS, SEGMENTS, SEGMENTS, SEGMENTS), Turned)
-WORKSPACE = types.NamedTuple((F2, F2, I1, F3, F2, F2, F3, F2, I1, I2), Workspace)
+WORKSPACE = types.NamedTuple((F2, F2, I1, F3, F2, F2, F3, F2, F4, I1, I2), Workspace)
 
 PHASES = 7
 """Of one pass forwards and one back, at most, times the number of steps."""
@@ -97,24 +98,32 @@ def send_noise(fill, common, theta, h, aux, places, moved, lo, hi, tile, out):
 
 
 @inline
-def send_rows(fill, common, theta, h, aux, mu, pi, lo, hi, tile, out):
-    """Where the crowd of the states lo..hi-1 is a step later; for games that are not factored."""
+def send_rows(fill, common, theta, h, aux, mu, pi, lo, hi, tile, kept, out):
+    """Where the crowd of the states lo..hi-1 is a step later; for games that are not factored. Rows may be kept."""
     out[:] = 0.0
     for first in range(lo, hi, tile.shape[0]):
         end = min(hi, first + tile.shape[0])
-        status = fill(h, aux, common.shared, theta, first, end, tile[: end - first])
+        rows = kept[h, first:end] if kept.size > 0 else tile[: end - first]
+        status = fill(h, aux, common.shared, theta, first, end, rows)
         if status != 0:
             return status
-        for s in range(first, end):
-            for a in range(pi.shape[0]):
-                weight, row = mu[s] * pi[a, s], tile[s - first, a]
-                if weight != 0.0:
-                    if is_dense(common):
-                        for x in range(row.size):
-                            out[x] += weight * row[x]
-                    else:
-                        scatter(common.successors[s, a], row, weight, out)
+        send_block(common.successors, mu, pi, first, end, rows, out)
     return 0
+
+
+@inline
+def send_block(successors, mu, pi, first, end, rows, out):
+    """The same of states whose rows are filled."""
+    for s in range(first, end):
+        for a in range(pi.shape[0]):
+            weight = mu[s] * pi[a, s]
+            if weight != 0.0:
+                row = rows[s - first, a]
+                if successors.size == 0:
+                    for x in range(row.size):
+                        out[x] += weight * row[x]
+                else:
+                    scatter(successors[s, a], row, weight, out)
 
 
 @inline
@@ -146,18 +155,36 @@ def average_noise(fill, common, theta, h, aux, places, V, lo, hi, tile, out):
 
 
 @inline
-def along_rows(fill, common, theta, h, aux, V, lo, hi, tile, q):
+def rows_again(fill, common, theta, h, aux, first, end, tile, kept):
+    """Rows of a block of states, kept or filled anew into the tile; the status of the family."""
+    if kept.size > 0:
+        return kept[h, first:end], 0
+    rows = tile[: end - first]
+    return rows, fill(h, aux, common.shared, theta, first, end, rows)
+
+
+@inline
+def along_rows(fill, common, theta, h, aux, V, lo, hi, tile, kept, q):
     """``q [A, B] += P V`` of a game that is not factored; the status of the family."""
     for first in range(lo, hi, tile.shape[0]):
         end = min(hi, first + tile.shape[0])
-        status = fill(h, aux, common.shared, theta, first, end, tile[: end - first])
+        rows, status = rows_again(fill, common, theta, h, aux, first, end, tile, kept)
         if status != 0:
             return status
-        for s in range(first, end):
-            for a in range(q.shape[0]):
-                row = tile[s - first, a]
-                q[a, s - lo] += dot(row, V) if is_dense(common) else gather_dot(row, common.successors[s, a], V)
+        expect_block(common.successors, V, first, end, rows, first - lo, q)
     return 0
+
+
+@inline
+def expect_block(successors, V, first, end, rows, place, q):
+    """``q(a) += P V`` of states whose rows are filled, from column `place` of q on."""
+    for i in range(end - first):
+        for a in range(q.shape[0]):
+            row = rows[i, a]
+            if successors.size == 0:
+                q[a, place + i] += dot(row, V)
+            else:
+                q[a, place + i] += gather_dot(row, successors[first + i, a], V)
 
 
 @inline
@@ -187,7 +214,7 @@ def push_all(prepare, fill, common, theta, turned, joint, pi, work, phase, tile)
                 if is_factored(common):
                     send_moves(turned.moves, mu, pi[h], lo, hi, flow)
                 else:
-                    note(work.fault, send_rows(fill, common, theta, h, aux, mu, pi[h], lo, hi, tile, flow))
+                    note(work.fault, send_rows(fill, common, theta, h, aux, mu, pi[h], lo, hi, tile, work.rows, flow))
                 p = claim_next(board, phase)
             phase = end_phase(board, phase, P)
         if is_factored(common):
@@ -289,4 +316,4 @@ def add_expected(fill, common, theta, turned, work, h, V, moved, lo, hi, tile, q
             for i in range(target.size):
                 q_a[i] += moved[target[i]]
     else:
-        note(work.fault, along_rows(fill, common, theta, h, work.aux[h], V, lo, hi, tile, q))
+        note(work.fault, along_rows(fill, common, theta, h, work.aux[h], V, lo, hi, tile, work.rows, q))

@@ -19,8 +19,9 @@ from fastmfg.kernels.passes import (
     block_rewards,
     push_all,
     reward_pair,
+    rows_again,
 )
-from fastmfg.kernels.rows import is_dense, is_factored
+from fastmfg.kernels.rows import is_factored
 from fastmfg.kernels.segments import BLOCK, in_segments
 from fastmfg.kernels.team import claim, claim_next, end_phase, note
 
@@ -62,23 +63,29 @@ def average_both(fill, common, theta, turned, work, h, V, W, phase, tile):
 
 
 @inline
-def two_along_rows(fill, common, theta, h, aux, V, W, lo, hi, tile, q, q_star):
+def two_along_rows(fill, common, theta, h, aux, V, W, lo, hi, tile, kept, q, q_star):
     """``q [A, B] += P V`` and ``P W`` of a game that is not factored; the status of the family."""
     for first in range(lo, hi, tile.shape[0]):
         end = min(hi, first + tile.shape[0])
-        status = fill(h, aux, common.shared, theta, first, end, tile[: end - first])
+        rows, status = rows_again(fill, common, theta, h, aux, first, end, tile, kept)
         if status != 0:
             return status
-        for s in range(first, end):
-            for a in range(q.shape[0]):
-                row = tile[s - first, a]
-                if is_dense(common):
-                    x, y = two_dots(row, V, W)
-                else:
-                    x, y = two_gather_dots(row, common.successors[s, a], V, W)
-                q[a, s - lo] += x
-                q_star[a, s - lo] += y
+        expect_both(common.successors, V, W, first, end, rows, first - lo, q, q_star)
     return 0
+
+
+@inline
+def expect_both(successors, V, W, first, end, rows, place, q, q_star):
+    """The same of states whose rows are filled, from column `place` of q on."""
+    for i in range(end - first):
+        for a in range(q.shape[0]):
+            row = rows[i, a]
+            if successors.size == 0:
+                x, y = two_dots(row, V, W)
+            else:
+                x, y = two_gather_dots(row, successors[first + i, a], V, W)
+            q[a, place + i] += x
+            q_star[a, place + i] += y
 
 
 @inline
@@ -158,7 +165,7 @@ def survey(prepare, fill, reward, part, common, theta, turned, joint, pi, weigh,
                 if not last:
                     if weigh and not factored and not in_segments(turned.rows_from):
                         status = two_along_rows(
-                            fill, common, theta, h, work.aux[h], V_next, W_next, lo, hi, tile, q, q_star
+                            fill, common, theta, h, work.aux[h], V_next, W_next, lo, hi, tile, work.rows, q, q_star
                         )
                         note(work.fault, status)
                     else:

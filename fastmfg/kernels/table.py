@@ -20,9 +20,9 @@ def _copy(source, start, out):
 
 @filler(FILL)
 def fill(h, aux, shared, theta, lo, hi, out):
-    """`shared`: S; `theta`: one model's table, flat."""
+    """`shared`: S; `theta`: one model's table, flat, perhaps with a few numbers for its reward behind it."""
     row = out.shape[1] * out.shape[2]
-    step = h if theta.size > int(shared[0]) * row else 0
+    step = h if theta.size >= 2 * int(shared[0]) * row else 0
     _copy(theta, (step * int(shared[0]) + lo) * row, out)
     return 0
 

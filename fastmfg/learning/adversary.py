@@ -21,6 +21,7 @@ from fastmfg.comparing.distance import deviation_distances, directed_distances, 
 from fastmfg.comparing.neighbourhood import find_neighbourhoods
 from fastmfg.executors import blocks, map_tasks
 from fastmfg.games.checks import Floats, Integers
+from fastmfg.games.reward_noise import RewardNoise
 from fastmfg.kernels import information as information_kernels
 from fastmfg.learning.recall import recalled
 from fastmfg.planning.evaluate import deterministic
@@ -148,6 +149,7 @@ class Information(First):
             chosen = alive[rivals]
             restricted = self.conditional.restrict(chosen)
             actions = recalled(
+                "information",
                 (restricted.policy, restricted.members, weights[chosen]),
                 lambda: information_actions(restricted, weights[chosen]),
             )
@@ -166,6 +168,18 @@ ADVERSARIES: dict[str, Callable[[ConditionalClass, float, Equilibria], Adversary
 
 def information_actions(conditional: ConditionalClass, weights: Floats) -> Integers:
     """Actions [H, S] of the deviation that tells the weighted models apart best (weights [n] sum to one)."""
+    return most_information(conditional, weights)[1]
+
+
+def most_information(conditional: ConditionalClass, weights: Floats) -> tuple[float, Integers]:
+    """The most that a deviation tells weighted models apart by (weights [n] sum to one), and its actions [H, S].
+
+    What is summed along a trajectory are expected squared Hellinger distances over pairs of models, each with its
+    weight.
+
+    Where rewards are unknown, the squared Hellinger distance of rows and that of observed rewards are added: between
+    once and twice that of both together, and exactly that where models differ in one of the two alone.
+    """
     f = conditional.family
     S, A, H = f.n_states, f.n_actions, f.horizon
     actions = np.empty((H, S), dtype=np.int64)
@@ -183,5 +197,22 @@ def information_actions(conditional: ConditionalClass, weights: Floats) -> Integ
 
         for _ in map_tasks(back_up, blocks(S, STATES_A_TASK)):
             pass
+        if f.noise is not None:
+            q = np.where(f.common.legal, q + reward_information(conditional, f.noise, weights, h), -np.inf)
+            value, greedy = q.max(axis=1), q.argmax(axis=1)
         actions[h], future = greedy, value
-    return actions
+    return float((f.common.initial * future).sum()), actions
+
+
+def reward_information(conditional: ConditionalClass, noise: RewardNoise, weights: Floats, h: int) -> Floats:
+    """Squared Hellinger distances [S, A] of the observed rewards of step h, over weighted pairs of models."""
+    told = np.empty(conditional.reward.shape[2:])
+
+    def tell(block: range) -> None:
+        information_kernels.reward_information(
+            conditional.reward, weights, noise.affinity_scale, h, block.start, block.stop, told
+        )
+
+    for _ in map_tasks(tell, blocks(len(told), STATES_A_TASK)):
+        pass
+    return told

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmfg.games.checks import Floats, Integers, frozen, index_array, whole
+from fastmfg.games.checks import Floats, Integers, float_array, frozen, index_array, whole
 from fastmfg.games.layout import Layout
 from fastmfg.games.multi_type import MultiTypeGame, one_a_type
 from fastmfg.games.multi_type_class import MultiTypeClass
+from fastmfg.games.reward_noise import RewardNoise
 from fastmfg.kernels import walk as walk_kernels
+from fastmfg.learning.oracle import Sample, noise_of, rewards_along, sample_parts
 from fastmfg.learning.state import Learned
 from fastmfg.planning.by_type import member_gaps_by_type
 from fastmfg.planning.condition import condition_game
@@ -27,8 +29,9 @@ from fastmfg.planning.condition import condition_game
 STREAM = (9,)
 """First key of the random streams drawn here: one seed may serve a class, oracles and a run."""
 
-TypeSampler = Callable[[Floats, list[Floats], int], tuple[Any, Any]]
-"""``sampler(deviation_w, references, n)``: states [n, H+1] and actions [n, H] of one type, in its own numbers."""
+TypeSampler = Callable[[Floats, list[Floats], int], tuple[Any, ...]]
+"""``sampler(deviation_w, references, n)``: states [n, H+1] and actions [n, H] of one type, in its own numbers; rewards
+observed [n, H] third, where they are unknown."""
 
 
 class _InTurn(ABC):
@@ -48,47 +51,54 @@ class _InTurn(ABC):
         return (self.trajectories + np.arange(n)) % self.layout.n_types
 
     @abstractmethod
-    def sample(self, deviation: ArrayLike, reference: ArrayLike, n: int) -> tuple[Integers, Integers]:
+    def sample(self, deviation: ArrayLike, reference: ArrayLike, n: int) -> Sample:
         """n trajectories of `deviation` while the crowd plays `reference` (policies of the lift, or one a type)."""
 
 
 class TypedOracle(_InTurn):
     """Samples a known game with types as if it were unknown; the population is infinite.
 
-    Trajectory number i depends on the seed, on i and on the two policies alone.
+    Trajectory number i depends on the seed, on i and on the two policies alone. `reward_noise` as in `MeanFieldOracle`.
     """
 
-    def __init__(self, game: MultiTypeGame, seed: int = 0) -> None:
+    def __init__(self, game: MultiTypeGame, seed: int = 0, *, reward_noise: float | RewardNoise | None = None) -> None:
         if not isinstance(game, MultiTypeGame):
             raise TypeError(f"game must be a MultiTypeGame, got {type(game).__name__}")
         super().__init__(game.layout)
         self.game, self.seed = game, whole("seed", seed, 0)
         self._ends = start_ranges(game.layout, game._family.common.initial)
+        self.noise = noise_of(game, reward_noise)
         self._reference: Floats | None = None
-        self._aux: Floats | None = None
+        self._conditional = (np.empty(0), np.empty(0))
 
-    def sample(self, deviation: ArrayLike, reference: ArrayLike, n: int) -> tuple[Integers, Integers]:
-        """States of the lift [n, H+1] and actions [n, H]."""
+    def sample(self, deviation: ArrayLike, reference: ArrayLike, n: int) -> Sample:
+        """States of the lift [n, H+1] and actions [n, H], and rewards [n, H] if they are observed."""
         family, count, H = self.game._family, whole("n", n, 1), self.game.horizon
         dev = family.policy("deviation", deviation)
-        aux = self._condition(family.policy("reference", reference))
-        uniforms = np.empty((count, 2 * H + 1))
+        aux, reward = self._condition(family.policy("reference", reference))
+        uniforms, normals = np.empty((count, 2 * H + 1)), np.empty((count, H))
         for i in range(count):
             key = np.random.SeedSequence(self.seed, spawn_key=(*STREAM, self.trajectories + i))
-            uniforms[i] = np.random.default_rng(key).random(2 * H + 1)
+            stream = np.random.default_rng(key)
+            uniforms[i] = stream.random(2 * H + 1)
+            if self.noise is not None:
+                normals[i] = stream.standard_normal(H)
         uniforms[:, 0] = within(self._ends, self._turns(count), uniforms[:, 0])
         states, actions = np.empty((count, H + 1), dtype=np.int64), np.empty((count, H), dtype=np.int64)
         theta = family.thetas[self.game._member]
         status = walk_kernels.walk(family.fill, family.common, theta, aux, dev, uniforms, states, actions)
         family.refuse_status(status, "sampling")
         self.trajectories += count
-        return states, actions
+        if self.noise is None:
+            return states, actions
+        return states, actions, self.noise.observe(rewards_along(reward, states, actions), normals)
 
-    def _condition(self, reference: Floats) -> Floats:
-        """`aux` of the conditional model, kept until another reference policy is asked for."""
-        if self._aux is None or self._reference is None or not np.array_equal(reference, self._reference):
-            self._reference, self._aux = reference, condition_game(self.game, reference).aux[0]
-        return self._aux
+    def _condition(self, reference: Floats) -> tuple[Floats, Floats]:
+        """`aux` and rewards of the conditional model, kept until another reference policy is asked for."""
+        if self._reference is None or not np.array_equal(reference, self._reference):
+            found = condition_game(self.game, reference)
+            self._reference, self._conditional = reference, (found.aux[0], found.reward[0])
+        return self._conditional
 
 
 def start_ranges(layout: Layout, initial: Floats) -> Floats:
@@ -115,7 +125,8 @@ class SimulatorOracle(_InTurn):
     simulators : W callables
         ``simulators[w](deviation, references, n) -> (states [n, H+1], actions [n, H])``: trajectories of one agent of
         type w who plays `deviation` [H, S_w, A_w], while all others play `references`, a list of one policy a type.
-        States and actions are the type's own, from 0.
+        States and actions are the type's own, from 0. Where the rewards of `models` are unknown those observed come
+        third, [n, H].
 
     Raises
     ------
@@ -130,28 +141,32 @@ class SimulatorOracle(_InTurn):
         self.models = models
         self.simulators = one_a_type("simulators", simulators, models.n_types)
 
-    def sample(self, deviation: ArrayLike, reference: ArrayLike, n: int) -> tuple[Integers, Integers]:
-        """States of the lift [n, H+1] and actions [n, H]."""
+    def sample(self, deviation: ArrayLike, reference: ArrayLike, n: int) -> Sample:
+        """States of the lift [n, H+1] and actions [n, H], and rewards [n, H] where they are unknown."""
         count, turns = whole("n", n, 1), self._turns(whole("n", n, 1))
         deviations, references = self.models.split(deviation), self.models.split(reference)
         H = self.models.horizon
         states, actions = np.empty((count, H + 1), dtype=np.int64), np.empty((count, H), dtype=np.int64)
+        rewards, rewarded = np.empty((count, H)), self.models.reward_noise is not None
         for w in np.unique(turns).tolist():
             mine = turns == w
             copies = [policy.copy() for policy in references]
-            states[mine], actions[mine] = self._ask(w, deviations[w], copies, int(mine.sum()))
+            found = self._ask(w, deviations[w], copies, int(mine.sum()))
+            states[mine], actions[mine] = found[:2]
+            if len(found) == 3:
+                rewards[mine] = found[2]
         self.trajectories += count
-        return states, actions
+        return (states, actions, rewards) if rewarded else (states, actions)
 
-    def _ask(self, w: int, deviation: Floats, references: list[Floats], n: int) -> tuple[Integers, Integers]:
-        answer = self.simulators[w](deviation, references, n)
-        if not isinstance(answer, tuple) or len(answer) != 2:
-            what = f"a tuple of {len(answer)}" if isinstance(answer, tuple) else type(answer).__name__
-            raise TypeError(f"simulators[{w}] must return (states, actions), got {what}")
+    def _ask(self, w: int, deviation: Floats, references: list[Floats], n: int) -> Sample:
+        rewarded = self.models.reward_noise is not None
+        answer = sample_parts(f"simulators[{w}]", self.simulators[w](deviation, references, n), rewarded)
         H, S, A = deviation.shape
-        states = index_array(f"simulators[{w}]: states", answer[0], (n, H + 1), S)
+        states = index_array(f"simulators[{w}]: states", answer[0], (n, H + 1), S) + self.layout.first[w]
         actions = index_array(f"simulators[{w}]: actions", answer[1], (n, H), A)
-        return states + self.layout.first[w], actions
+        if rewarded:
+            return states, actions, float_array(f"simulators[{w}]: rewards", answer[2], (n, H))
+        return states, actions
 
 
 @dataclass(frozen=True)

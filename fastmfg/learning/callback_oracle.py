@@ -24,6 +24,7 @@ from fastmfg.games.checks import (
     whole,
 )
 from fastmfg.games.rows import draw
+from fastmfg.learning.oracle import Sample
 
 STREAM = (11,)
 """First key of the random streams drawn here: the same seed may serve a class and an oracle."""
@@ -39,7 +40,7 @@ class Walker(Protocol):
     """Walks one trajectory."""
 
     def __call__(self, deviation: Floats, reference: Floats, rng: np.random.Generator) -> Any:
-        """States [H+1] and actions [H]."""
+        """States [H+1] and actions [H]; rewards [H] third, where the oracle is to observe them."""
         ...
 
 
@@ -47,18 +48,19 @@ class CallbackOracle:
     """An oracle whose trajectories come from a user's simulator.
 
     Made by `from_function`, `from_gymnasium` or `from_parallel`. Trajectory number i draws its random numbers from the
-    seed and i alone, as far as the simulator keeps to what it is given.
+    seed and i alone, as far as the simulator keeps to what it is given. With ``rewards=True`` the deviating agent's
+    rewards are returned as the simulator gives them: for classes whose rewards are unknown, and only for these.
     """
 
-    def __init__(self, walker: Walker, seed: int = 0) -> None:
+    def __init__(self, walker: Walker, seed: int = 0, *, rewards: bool = False) -> None:
         if not callable(walker):
             raise TypeError(f"walker must be a function (deviation, reference, rng), got {type(walker).__name__}")
-        self.walker, self.seed = walker, whole("seed", seed, 0)
+        self.walker, self.seed, self.rewarded = walker, whole("seed", seed, 0), bool(rewards)
         self.trajectories = 0
         self._shape: tuple[int, ...] | None = None
 
     @classmethod
-    def from_function(cls, function: Walker, *, seed: int = 0) -> Self:
+    def from_function(cls, function: Walker, *, seed: int = 0, rewards: bool = False) -> Self:
         """From ``function(deviation, reference, rng) -> (states [H+1], actions [H])``.
 
         Parameters
@@ -67,11 +69,15 @@ class CallbackOracle:
             Walks one trajectory of an agent who plays `deviation` [H, S, A] while everybody else plays `reference`
             [H, S, A]; the function moves these others itself. `rng` is a fresh ``np.random.Generator``.
         seed : int
+        rewards : bool
+            The function returns a third part, the agent's rewards [H].
         """
-        return cls(function, seed)
+        return cls(function, seed, rewards=rewards)
 
     @classmethod
-    def from_gymnasium(cls, make_env: Callable[[Floats], Any], *, encode: Encode | None = None, seed: int = 0) -> Self:
+    def from_gymnasium(
+        cls, make_env: Callable[[Floats], Any], *, encode: Encode | None = None, seed: int = 0, rewards: bool = False
+    ) -> Self:
         """From environments of one agent: ``reset(seed=...) -> (observation, info)``, ``step(action) -> (observation,
         reward, terminated, truncated, info)``.
 
@@ -83,13 +89,17 @@ class CallbackOracle:
         encode : callable, optional
             From an observation to a state; by default the observation is one, less the space's ``start``.
         seed : int
+        rewards : bool
+            Return the environment's rewards too.
         """
         if not callable(make_env):
             raise TypeError(f"make_env must be a function of the reference policy, got {type(make_env).__name__}")
-        return cls(_Gymnasium(make_env, encode), seed)
+        return cls(_Gymnasium(make_env, encode, rewards), seed, rewards=rewards)
 
     @classmethod
-    def from_parallel(cls, env: Any, agent: Any, *, encode: Encode | None = None, seed: int = 0) -> Self:
+    def from_parallel(
+        cls, env: Any, agent: Any, *, encode: Encode | None = None, seed: int = 0, rewards: bool = False
+    ) -> Self:
         """From an environment of many agents with PettingZoo's parallel interface.
 
         Parameters
@@ -103,14 +113,16 @@ class CallbackOracle:
         encode : callable, optional
             From an observation to a state; by default the observation is one, less the space's ``start``.
         seed : int
+        rewards : bool
+            Return the agent's rewards too.
         """
         for name in ("reset", "step", "action_space"):
             if not callable(getattr(env, name, None)):
                 raise TypeError(f"env must have a method {name}, got {type(env).__name__}")
-        return cls(_Parallel(env, agent, encode), seed)
+        return cls(_Parallel(env, agent, encode, rewards), seed, rewards=rewards)
 
-    def sample(self, deviation: ArrayLike, reference: ArrayLike, n: int) -> tuple[Integers, Integers]:
-        """n trajectories: states [n, H+1] and actions [n, H].
+    def sample(self, deviation: ArrayLike, reference: ArrayLike, n: int) -> Sample:
+        """n trajectories: states [n, H+1] and actions [n, H]; rewards [n, H] third, where they are observed.
 
         Raises
         ------
@@ -130,13 +142,17 @@ class CallbackOracle:
         H, S, A = dev.shape
         count = whole("n", n, 1)
         states, actions = np.empty((count, H + 1), dtype=np.int64), np.empty((count, H), dtype=np.int64)
+        rewards = np.empty((count, H))
         for i in range(count):
             key = np.random.SeedSequence(self.seed, spawn_key=(*STREAM, self.trajectories))
             answer = self.walker(dev.copy(), ref.copy(), np.random.default_rng(key))
-            states[i], actions[i] = _trajectory(answer, H, S, A)
+            walked = _trajectory(answer, H, S, A, self.rewarded)
+            states[i], actions[i] = walked[:2]
+            if len(walked) == 3:
+                rewards[i] = walked[2]
             _refuse_other_play(actions[i], states[i], dev)
             self.trajectories += 1
-        return states, actions
+        return (states, actions, rewards) if self.rewarded else (states, actions)
 
     def state(self) -> dict[str, int]:
         """What decides the random numbers to come: the seed, and how many trajectories have been drawn."""
@@ -154,13 +170,14 @@ def _policy(name: str, policy: ArrayLike) -> Floats:
     return array
 
 
-def _trajectory(answer: Any, H: int, S: int, A: int) -> tuple[Integers, Integers]:
-    if not isinstance(answer, tuple) or len(answer) != 2:
+def _trajectory(answer: Any, H: int, S: int, A: int, rewarded: bool) -> Sample:
+    parts = "(states, actions, rewards)" if rewarded else "(states, actions)"
+    if not isinstance(answer, tuple) or len(answer) != 2 + rewarded:
         what = f"a tuple of {len(answer)}" if isinstance(answer, tuple) else type(answer).__name__
-        raise TypeError(f"the simulator must return (states, actions), got {what}")
-    return index_array("the simulator's states", answer[0], (H + 1,), S), index_array(
-        "the simulator's actions", answer[1], (H,), A
-    )
+        raise TypeError(f"the simulator must return {parts}, got {what}")
+    states = index_array("the simulator's states", answer[0], (H + 1,), S)
+    actions = index_array("the simulator's actions", answer[1], (H,), A)
+    return (states, actions, float_array("the simulator's rewards", answer[2], (H,))) if rewarded else (states, actions)
 
 
 def _refuse_other_play(actions: Integers, states: Integers, deviation: Floats) -> None:
@@ -229,23 +246,24 @@ def _scalar(value: Any) -> Any:
 class _Gymnasium:
     """Walks in an environment of one agent."""
 
-    def __init__(self, make_env: Callable[[Floats], Any], encode: Encode | None) -> None:
-        self.make_env, self.space = make_env, _Space(encode)
+    def __init__(self, make_env: Callable[[Floats], Any], encode: Encode | None, rewarded: bool) -> None:
+        self.make_env, self.space, self.rewarded = make_env, _Space(encode), rewarded
         self.made: tuple[Floats, Any] | None = None
 
-    def __call__(self, deviation: Floats, reference: Floats, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+    def __call__(self, deviation: Floats, reference: Floats, rng: np.random.Generator) -> tuple[list[Any], ...]:
         env, space = self.environment(reference), self.space
         H, S, A = deviation.shape
         space.check(getattr(env, "observation_space", None), getattr(env, "action_space", None), S, A)
         observation = _parts("reset", env.reset(seed=int(rng.integers(SEEDS))), 2)[0]
-        states, actions = [space.state(observation, S)], []
+        states, actions, rewards = [space.state(observation, S)], [], []
         for h in range(H):
             actions.append(draw(deviation[h, states[h]], rng.random()))
             answer = _parts("step", env.step(actions[h] + space.first_action), 5)
             states.append(space.state(answer[0], S))
+            rewards.append(answer[1])
             if (answer[2] or answer[3]) and h + 1 < H:
                 raise ValueError(f"the simulator ended after {h + 1} steps, before the horizon {H}")
-        return states, actions
+        return (states, actions, rewards) if self.rewarded else (states, actions)
 
     def environment(self, reference: Floats) -> Any:
         """The environment of a reference policy."""
@@ -259,14 +277,14 @@ class _Gymnasium:
 class _Parallel:
     """Walks in an environment of many agents, one of whom deviates."""
 
-    def __init__(self, env: Any, agent: Any, encode: Encode | None) -> None:
-        self.env, self.agent, self.space = env, agent, _Space(encode)
+    def __init__(self, env: Any, agent: Any, encode: Encode | None, rewarded: bool) -> None:
+        self.env, self.agent, self.space, self.rewarded = env, agent, _Space(encode), rewarded
         self.everyone: list[Any] | None = None
 
-    def __call__(self, deviation: Floats, reference: Floats, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+    def __call__(self, deviation: Floats, reference: Floats, rng: np.random.Generator) -> tuple[list[Any], ...]:
         H, S, _ = deviation.shape
         states = self.reset(int(rng.integers(SEEDS)), deviation)
-        walked, actions = [states[self.agent]], []
+        walked, actions, rewards = [states[self.agent]], [], []
         for h in range(H):
             played = {
                 agent: draw((deviation if agent == self.agent else reference)[h, s], rng.random())
@@ -274,7 +292,9 @@ class _Parallel:
             }
             actions.append(played[self.agent])
             moves = {agent: action + self.space.first_action for agent, action in played.items()}
-            observations, _, terminated, truncated, _ = _parts("step", self.env.step(moves), 5)
+            observations, rewarded, terminated, truncated, _ = _parts("step", self.env.step(moves), 5)
+            if self.rewarded:
+                rewards.append(self.reward(rewarded))
             over = [agent for agent in played if terminated.get(agent) or truncated.get(agent)]
             if over and h + 1 < H:
                 raise ValueError(
@@ -282,7 +302,13 @@ class _Parallel:
                 )
             states = self.states(observations, list(played) if h + 1 < H else [self.agent], S)
             walked.append(states[self.agent])
-        return walked, actions
+        return (walked, actions, rewards) if self.rewarded else (walked, actions)
+
+    def reward(self, rewards: Any) -> Any:
+        """The watched agent's."""
+        if self.agent not in rewards:
+            raise ValueError(f"the simulator returns no reward of agent {self.agent!r}")
+        return rewards[self.agent]
 
     def reset(self, seed: int, deviation: Floats) -> dict[Any, int]:
         """Everyone's first state."""

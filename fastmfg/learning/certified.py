@@ -2,9 +2,10 @@
 
 A policy is used when the *direct certificate* holds (`fastmfg.comparing.certificates`): no survivor has both a majority
 of the survivors within the tolerance, and an NE gap over epsilon. Then an elimination that converges either halves the
-class or leaves survivors in all of which the policy's gap is at most epsilon. Whoever proposes the policy, the check is
-the same; the search needs polynomial time, where the exact algorithm (Huang, He, Krause 2024, Algs. 1 and 3) covers the
-policy space. Candidates, in this order:
+class or leaves survivors in all of which the policy's gap is at most epsilon. A halving or a bridge certificate that
+proves anything comes with a direct one (see there): rounds have this one or none, and no Lipschitz constant is needed.
+Whoever proposes the policy, the check is the same; the search needs polynomial time, where the exact algorithm (Huang,
+He, Krause 2024, Algs. 1 and 3) covers the policy space. Candidates, in this order:
 
 1. the survivors' equilibria, the likeliest first, and policies of earlier rounds; then tighter equilibria,
 2. steps from the best of these towards a best response in the central model,
@@ -12,6 +13,9 @@ policy space. Candidates, in this order:
 4. bisections between equilibria with different central models,
 5. random policies: spread ones, which halve small classes, and deterministic ones,
 6. for tiny classes, an explicit cover: its most scattering point, and the equilibrium of its bridge model.
+
+Of certified policies the one that brings most information a trajectory is used (`fastmfg.learning.references`): the
+first that the search finds is compared with those found before, and with policies that gather the crowd.
 
 Stages 2 to 6 look at fewer policies where one look is dear (`MOST_ENTRIES`). Where nothing is certified the policy with
 the fewest models near one that rejects it is used, and nothing is claimed.
@@ -27,13 +31,15 @@ import numpy as np
 
 from fastmfg.comparing.bridge import BridgeModel, PolicyCover, SoftBridge
 from fastmfg.comparing.certificates import CLEAR, certify_direct, near_distances
-from fastmfg.comparing.neighbourhood import count_neighbours
 from fastmfg.games.checks import Floats
 from fastmfg.games.game import Game
+from fastmfg.learning.recall import recalled
+from fastmfg.learning.references import better_references, by_information
 from fastmfg.learning.state import LARGE, STREAM, Choice, State
 from fastmfg.planning.anderson import Anderson
+from fastmfg.planning.attempts import LADDER
 from fastmfg.planning.evaluation import Evaluation, evaluation_of
-from fastmfg.planning.policy_aware import LADDER, as_game, solve_policy_aware
+from fastmfg.planning.policy_aware import as_game
 from fastmfg.planning.solve import solve
 
 MIXING_STEPS = 30
@@ -76,7 +82,7 @@ class Verdict:
 
 
 def choose(state: State) -> Choice | None:
-    """The first certified policy of the search, else the one nearest to a certificate.
+    """The first certified policy of the search, or one more informative; else the one nearest to a certificate.
 
     None when a bound is met on the way, or no candidate tells any two survivors apart.
     """
@@ -87,7 +93,7 @@ def choose(state: State) -> Choice | None:
             return None
         verdict = search.look(candidate)
         if verdict.holds and not verdict.useless:
-            return search.choice(verdict, "direct")
+            return search.most_informative(verdict)
     state.searched = state.alive.size
     return search.fallback()
 
@@ -123,12 +129,34 @@ class Search:
     def _margin(self, candidate: int) -> float:
         """The certificate's margin; in large classes 0, or CLEAR where no tolerance up to so much larger denies it."""
         state = self.state
-        conditional, tolerance = state.conditional(candidate), state.plan.elimination.tolerance
+        tolerance = state.plan.elimination.tolerance
         if state.alive.size > LARGE:
-            wider = count_neighbours(conditional, (1.0 + CLEAR) * tolerance)
+            wider = state.count(candidate, (1.0 + CLEAR) * tolerance)
             return CLEAR if int(wider.counts.max()) <= state.alive.size // 2 else 0.0
-        gaps = state.gaps(candidate)[state.alive]
-        return certify_direct(near_distances(conditional, tolerance), gaps, state.plan.epsilon, state.alive).margin
+        conditional = state.conditional(candidate)
+        gaps, epsilon = state.gaps(candidate)[state.alive], state.plan.epsilon
+
+        def compute() -> Floats:
+            near = near_distances(conditional, tolerance)
+            return np.array(certify_direct(near, gaps, epsilon, state.alive).margin)
+
+        inputs = (conditional.policy, gaps, state.alive, np.array([tolerance, epsilon]))
+        return float(recalled("margin", inputs, compute).item())
+
+    def most_informative(self, first: Verdict) -> Choice | None:
+        """Of this certified policy, and others that are certified too, the one that brings most information.
+
+        None when a bound is met on the way.
+        """
+        state = self.state
+        for candidate in better_references(state, first.candidate) if by_information(state) else []:
+            state.gaps(candidate)
+            if state.enough():
+                return None
+            verdict = self.look(candidate)
+            if verdict.holds and not verdict.useless:
+                return self.choice(verdict, "direct")
+        return self.choice(first, "direct")
 
     def fallback(self) -> Choice | None:
         """The candidate with the smallest count that still tells survivors apart; the first on a tie."""
@@ -185,7 +213,7 @@ class Search:
     def _central(self, candidate: int) -> int:
         """The central model under a candidate, an index of the class."""
         state = self.state
-        return int(state.alive[count_neighbours(state.conditional(candidate), state.plan.radius).central])
+        return int(state.alive[state.count(candidate, state.plan.radius).central])
 
     def _least_gap_in_own_centre(self) -> int:
         """The candidate looked at whose gap in its own central model is smallest."""
@@ -262,5 +290,5 @@ class Search:
                 continue
             model = BridgeModel(state.models, state.plan.radius, candidates=state.alive, cover=cover)
             yield self._new(cover.policy(model.centres.scattering), "cover")
-            yield self._new(solve_policy_aware(model, tol=TIGHT * state.plan.epsilon).policy, "cover")
+            yield self._new(solve(model, tol=TIGHT * state.plan.epsilon).policy, "cover")
             return

@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 
 from fastmfg.files import DamagedFileError, read_sealed, remove_leftovers, write_sealed
-from fastmfg.games.checks import Floats, Integers, frozen, real
+from fastmfg.games.checks import Floats, frozen, real
 from fastmfg.games.model_class import ModelClass
 from fastmfg.learning.journal import FORMAT, NAME, CheckpointError, Draw, Journal, Tell
-from fastmfg.learning.oracle import Oracle, Restorable, checked_sample
+from fastmfg.learning.oracle import Oracle, Restorable, Sample, checked_sample
 from fastmfg.learning.recall import recalling
 from fastmfg.learning.run_digest import run_digest
 from fastmfg.lock import FolderLock
@@ -230,10 +230,11 @@ class TapedOracle:
     def __init__(self, held: Checkpoint, oracle: Oracle, models: ModelClass) -> None:
         self.held, self.oracle = held, oracle
         self.initial, self.legal = models.initial, models.legal
+        self.rewarded = models.reward_noise is not None
         self.kinds = np.min_scalar_type(models.n_states - 1), np.min_scalar_type(models.n_actions - 1)
         self.asked = 0
 
-    def sample(self, deviation: Floats, reference: Floats, n: int) -> tuple[Integers, Integers]:
+    def sample(self, deviation: Floats, reference: Floats, n: int) -> Sample:
         journal = self.held._journal
         question = question_digest(deviation, reference, n)
         if self.asked < len(journal.draws):
@@ -244,14 +245,16 @@ class TapedOracle:
                     "of it was made with other policies than are asked for now"
                 )
             self.asked += 1
-            return draw.states.astype(np.int64), draw.actions.astype(np.int64)
-        states, actions = checked_sample(self.oracle, deviation, reference, n, self.initial, self.legal)
-        draw = Draw(question, states.astype(self.kinds[0]), actions.astype(self.kinds[1]))
+            states, actions = draw.states.astype(np.int64), draw.actions.astype(np.int64)
+            return (states, actions) if draw.rewards is None else (states, actions, draw.rewards)
+        sample = checked_sample(self.oracle, deviation, reference, n, self.initial, self.legal, self.rewarded)
+        rewards = sample[2] if len(sample) == 3 else None
+        draw = Draw(question, sample[0].astype(self.kinds[0]), sample[1].astype(self.kinds[1]), rewards)
         journal.append(draw, state_of(self.oracle))
         self.asked += 1
         if time.monotonic() - self.held._time >= self.held.every:
             self.held.save()
-        return states, actions
+        return sample
 
 
 def question_digest(deviation: Floats, reference: Floats, n: int) -> bytes:

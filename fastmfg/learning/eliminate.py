@@ -4,9 +4,14 @@
 step h of each; a model survives within ``log(H T n (k+1) / delta)`` of the best log-likelihood, k earlier calls.
 
 ``anytime``: all H transitions of every trajectory count, over all rounds, calls and reference policies of a run; M is
-dropped as soon as ``max_N l(N) - l(M) > log(n / delta)``. For each M, ``exp(l(M) - l(M*))`` is a nonnegative
-supermartingale under M*, however policies are chosen from past data, so by Ville's inequality and a union bound the
-true model is ever dropped with probability at most delta.
+dropped as soon as ``log sum_N exp(l(N)) - l(M) > log(n / delta)``, the sum being over the models left. For each N,
+``exp(l(N) - l(M*))`` is a nonnegative supermartingale under M* that starts at 1, however policies are chosen from past
+data; so is the mean over the n models, and still when terms leave it. By Ville's inequality it ever exceeds 1 / delta
+with probability at most delta, and only then is the true model dropped. (The largest term alone, with
+a union bound over N, gives the same threshold for ``max_N l(N) - l(M)``: never sooner. The sum counts where several
+near models share the likelihood.)
+
+Where rewards are unknown, observed rewards count with the transitions that they came with, in both rules.
 
 With a `misspecification` the same holds where no model is exactly true (`fastmfg.learning.robust`).
 """
@@ -26,8 +31,8 @@ from fastmfg.games.checks import Floats, Integers, choice, float_array, frozen, 
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.learning.adversary import ADVERSARIES, Adversary
 from fastmfg.learning.likelihood import Transitions, all_transitions, log_likelihoods, transitions_at
-from fastmfg.learning.oracle import Oracle, checked_sample, require_oracle
-from fastmfg.learning.robust import robust_evidence
+from fastmfg.learning.oracle import Oracle, Sample, checked_sample, require_oracle
+from fastmfg.learning.robust import refuse_unknown_rewards, robust_evidence
 from fastmfg.planning.solve import solve_models
 
 EVIDENCE = ("anytime", "paper")
@@ -59,7 +64,7 @@ class Settings:
     misspecification: float = 0.0
 
     def threshold(self, horizon: int, earlier_calls: int) -> float:
-        """The largest log-likelihood ratio to the best model that a survivor may have."""
+        """What a survivor may fall behind: "anytime" the log of all likelihoods' sum, "paper" the largest one's."""
         if self.evidence == "anytime":
             return math.log(self.n_models / self.delta)
         return math.log(horizon * self.n_models * self.max_rounds * (earlier_calls + 1) / self.delta)
@@ -80,9 +85,11 @@ class _Run:
     """The state of one call: who is alive, the log-likelihoods, what was drawn."""
 
     def __init__(
-        self, conditional: ConditionalClass, oracle: Oracle, log_likelihood: Floats, threshold: float,
+        self, conditional: ConditionalClass, oracle: Oracle, log_likelihood: Floats, threshold: float, mixed: bool,
         misspecification: float = 0.0, allowance: Floats | None = None, watch: Watch = _unwatched,
     ) -> None:  # fmt: skip
+        refuse_unknown_rewards(conditional.family, misspecification)
+        self.mixed = mixed  # models are compared with the sum of the likelihoods, not with the largest
         self.conditional, self.oracle, self.threshold = conditional, oracle, threshold
         self.misspecification, self.watch = misspecification, watch
         self.allowance = np.zeros(log_likelihood.size) if allowance is None else allowance.copy()  # [M]
@@ -98,10 +105,10 @@ class _Run:
     def survivors(self) -> Integers:
         return self.members[self.alive]
 
-    def draw(self, deviation: Floats, n: int) -> tuple[Integers, Integers]:
+    def draw(self, deviation: Floats, n: int) -> Sample:
         f = self.conditional.family
-        reference = self.conditional.policy
-        sample = checked_sample(self.oracle, deviation, reference, n, f.common.initial, f.common.legal)
+        reference, rewarded = self.conditional.policy, f.noise is not None
+        sample = checked_sample(self.oracle, deviation, reference, n, f.common.initial, f.common.legal, rewarded)
         self.trajectories += n
         return sample
 
@@ -118,7 +125,9 @@ class _Run:
 
     def _drop(self) -> None:
         values = self.log_likelihood[self.survivors]
-        kept = values >= values.max() - self.threshold - self.allowance[self.survivors]
+        largest = values.max()
+        evidence = largest + math.log(float(np.exp(values - largest).sum())) if self.mixed else largest
+        kept = values >= evidence - self.threshold - self.allowance[self.survivors]
         self.eliminated_at[self.survivors[~kept]] = self.trajectories
         self.log_likelihood[self.survivors[~kept]] = -np.inf
         self.alive = self.alive[kept]
@@ -128,9 +137,8 @@ def _paper_round(run: _Run, deviation: Floats) -> None:
     """Alg. 2, step 2: for each step one trajectory of (pi, pi) and one of (dev, pi), one transition of each."""
     H = len(deviation)
     steps = np.arange(H)
-    parts = [transitions_at(*run.draw(policy, H), steps) for policy in (run.conditional.policy, deviation)]
-    fields = zip(*((t.step, t.state, t.action, t.successor) for t in parts), strict=True)
-    run.weigh(Transitions(*(np.concatenate(field) for field in fields)))
+    policies = (run.conditional.policy, deviation)
+    run.weigh(Transitions.joined([transitions_at(*run.draw(policy, H), step=steps) for policy in policies]))
 
 
 def _anytime_round(run: _Run, policies: list[Floats], enough: Stop) -> None:
@@ -162,7 +170,8 @@ def run_elimination(
     """
     H = conditional.family.horizon
     threshold = settings.threshold(H, earlier_calls)
-    run = _Run(conditional, oracle, log_likelihood, threshold, settings.misspecification, allowance, watch)
+    mixed = settings.evidence == "anytime"
+    run = _Run(conditional, oracle, log_likelihood, threshold, mixed, settings.misspecification, allowance, watch)
     rounds = 0
 
     def enough(survivors: Integers) -> bool:
@@ -236,14 +245,14 @@ def eliminate(
         k in the threshold of evidence "paper".
     misspecification : float in [0, 1)
         eta: no model need be true, but the rows of one are within eta (L1) of the true ones. That model then takes the
-        place of the true one in all that is promised (`fastmfg.learning.robust`).
+        place of the true one in all that is promised (`fastmfg.learning.robust`). Only where rewards are known.
     allowance : [M], optional
         What an earlier call left in `Elimination.allowance`; zeros by default.
 
     Raises
     ------
     RealizabilityError
-        An observed transition has probability 0 in every surviving model.
+        An observed transition, or a reward observed without noise, is impossible in every surviving model.
     ValueError, TypeError, IndexError
         Arguments out of range; an oracle that returns anything but trajectories of the game.
 

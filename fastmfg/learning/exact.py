@@ -37,7 +37,7 @@ from fastmfg.games.checks import real, whole
 from fastmfg.games.model_class import ModelClass
 from fastmfg.learning import heuristic
 from fastmfg.learning.state import Choice, Constants, State
-from fastmfg.planning.policy_aware import solve_policy_aware
+from fastmfg.planning.solve import solve
 
 TIGHT = 0.01
 """The bridge model is solved to this part of epsilon."""
@@ -75,7 +75,7 @@ def constants(
             )
         steps = grid_size(theory.eps_bar, int(models.legal.sum(axis=1).max()))
         return _constants(models, steps, theory.eps0, theory.tol, eps / 4, tolerance, radius)
-    c = transfer_constant((H - 1) / H, H, L_r)
+    c = transfer_constant((H - 1) / H, H, L_r, unknown_rewards=models.reward_noise is not None)
     if c == 0.0:  # one step: gaps are alike in all models
         return _constants(models, grid, eps / 4, eps / 8, eps / 4, tolerance, radius)
     practical = practical_constants(eps, c)
@@ -125,7 +125,7 @@ def choose(state: State) -> Choice | None:
         candidate = state.register(cover.policy(point), "cover")
         if not state.compare(candidate).converged:
             return _chosen(state, candidate, cover.size)
-    solution = solve_policy_aware(model, tol=TIGHT * state.plan.epsilon, seed=state.plan.seed)
+    solution = solve(model, tol=TIGHT * state.plan.epsilon, seed=state.plan.seed)
     candidate = state.register(solution.policy, "bridge")
     state.gaps(candidate)
     if state.enough():

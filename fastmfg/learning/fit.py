@@ -11,6 +11,10 @@ The alarm does not rest on that approximation. For each model and each l in a fe
 mean over l. By Ville's inequality it ever exceeds ``1 / a`` with probability at most a: a true model that survives is
 ever called implausible with probability at most `ALARM`, however often one looks.
 
+Where rewards are unknown, those observed count like transitions, by their log-likelihood ``-e^2 / (2 sigma^2)``: its
+mean under the model is -1/2, its variance 1/2, and ``E exp(l .) = (1 + l)^(-1/2)``. Without noise nothing is left to
+chance: a reward that is not the model's makes it impossible.
+
 The statistic sees a model by its likelihood alone: a model whose rows are uniform is never implausible, nor is one that
 is wrong in rows that were not visited.
 """
@@ -25,9 +29,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.comparing.conditional import ConditionalClass, condition_members
-from fastmfg.games.checks import Floats, Integers, index_array
+from fastmfg.games.checks import Floats, Integers, float_array, index_array
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
-from fastmfg.learning.likelihood import Transitions, all_transitions
+from fastmfg.games.reward_noise import RewardNoise
+from fastmfg.learning.likelihood import Transitions, all_transitions, reward_log_likelihoods
 from fastmfg.learning.observed import observed_probability, observed_rows
 
 ALARM = 1e-3
@@ -71,6 +76,18 @@ class Plausibility:
             up, down = rows * root, np.divide(rows, root, out=np.zeros_like(rows), where=root > 0)
             self.tests[members, 2 * i] += (power * observed - np.log(up.sum(axis=2))).sum(axis=1)
             self.tests[members, 2 * i + 1] += (-power * observed - np.log(down.sum(axis=2))).sum(axis=1)
+        if conditional.family.noise is not None:
+            observed = reward_log_likelihoods(conditional.family.noise, conditional, positions, data)
+            self._add_rewards(conditional.family.noise, members, observed)
+
+    def _add_rewards(self, noise: RewardNoise, members: Integers, observed: Floats) -> None:
+        """Count log-likelihoods [n, T] of observed rewards, -inf where one is impossible."""
+        self.excess[members] += (observed - noise.mean).sum(axis=1)
+        self.variance[members] += noise.variance * observed.shape[1]
+        for i in range(HALVINGS):
+            power = 0.5 ** (i + 1)
+            self.tests[members, 2 * i] += (power * observed - noise.log_moment(power)).sum(axis=1)
+            self.tests[members, 2 * i + 1] += (-power * observed - noise.log_moment(-power)).sum(axis=1)
 
     def z(self, members: Integers) -> Floats:
         """Standardised log-likelihoods [k]; 0 where a model leaves nothing to chance, -inf for an impossible one."""
@@ -106,8 +123,9 @@ class Plausibility:
 
 
 def plausibility(
-    models: ModelClass, policy: ArrayLike, states: ArrayLike, actions: ArrayLike, members: Any = None
-) -> Floats:
+    models: ModelClass, policy: ArrayLike, states: ArrayLike, actions: ArrayLike, members: Any = None, *,
+    rewards: ArrayLike | None = None,
+) -> Floats:  # fmt: skip
     """How well models fit trajectories: standardised log-likelihoods z [k], about normal for a true model.
 
     Parameters
@@ -119,6 +137,8 @@ def plausibility(
         Trajectories of one agent, who may have played anything.
     members : indices, optional
         The models, in the order of the answer; all by default.
+    rewards : [n, H]
+        Observed rewards, where those of the class are unknown, and only there.
 
     Warns
     -----
@@ -135,10 +155,18 @@ def plausibility(
     n, H = len(models), models.horizon
     s = index_array("states", states, (None, H + 1), models.n_states)
     a = index_array("actions", actions, (len(s), H), models.n_actions)
+    if (rewards is None) != (family.noise is None):
+        raise ValueError(
+            "rewards [n, H] are needed where those of the class are unknown"
+            if rewards is None
+            else "rewards are given, but those of the class are known: they are no evidence"
+        )
+    r = None if rewards is None else float_array("rewards", rewards, a.shape)
     chosen = np.arange(n, dtype=np.int64) if members is None else member_indices("members", members, n)
     sums = Plausibility(n)
     conditional = condition_members(family, pi, chosen)
     for block in np.array_split(np.arange(len(s)), -(-len(s) // TRAJECTORIES_A_BLOCK)):
-        sums.add(conditional, np.arange(chosen.size), all_transitions(s[block], a[block]))
+        seen = all_transitions(s[block], a[block], None if r is None else r[block])
+        sums.add(conditional, np.arange(chosen.size), seen)
     sums.warn(chosen)
     return sums.z(chosen)

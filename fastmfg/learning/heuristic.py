@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastmfg.comparing.neighbourhood import count_neighbours
 from fastmfg.learning.state import Choice, State
 
 
@@ -27,7 +26,7 @@ def choose(state: State) -> Choice | None:
         if state.candidate_of.get(member) in state.exhausted:
             continue
         candidate = state.equilibrium_candidate(member)
-        hoods = count_neighbours(state.conditional(candidate), state.plan.radius)
+        hoods = state.count(candidate, state.plan.radius)
         largest = int(hoods.counts.max())
         if largest <= state.alive.size / 2:
             return Choice("scatter", candidate, largest, hoods.decided, policies=looked)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmfg.files import DamagedFileError, read_sealed, write_sealed
+from fastmfg.games.checks import Floats
 
 FORMAT = 1
 """Of all files of a checkpoint."""
@@ -41,10 +42,12 @@ class Draw:
     question: bytes
     states: NDArray[Any]  # [n, H+1]   unsigned, as small as can be
     actions: NDArray[Any]  # [n, H]
+    rewards: Floats | None = None  # [n, H]   observed, where they are unknown
 
     @property
     def size(self) -> int:
-        return len(self.question) + self.states.nbytes + self.actions.nbytes
+        rewards = 0 if self.rewards is None else self.rewards.nbytes
+        return len(self.question) + self.states.nbytes + self.actions.nbytes + rewards
 
 
 @dataclass(frozen=True)
@@ -143,10 +146,11 @@ def file_name(segment: int, generation: int) -> str:
 
 
 def packed(draws: list[Draw]) -> dict[str, NDArray[Any]]:
-    """Draws as arrays: questions [k, 32], trajectories of each [k], states [n, H+1], actions [n, H]."""
+    """Draws as arrays: questions [k, 32], trajectories of each [k], states [n, H+1], actions and any rewards [n, H]."""
     if not draws:
         return {}
-    return {
+    rewards = [draw.rewards for draw in draws if draw.rewards is not None]
+    return ({"rewards": np.concatenate(rewards)} if rewards else {}) | {
         "questions": np.frombuffer(b"".join(draw.question for draw in draws), np.uint8).reshape(len(draws), -1),
         "counts": np.array([len(draw.states) for draw in draws], dtype=np.int64),
         "states": np.concatenate([draw.states for draw in draws]),
@@ -159,6 +163,8 @@ def unpacked(arrays: dict[str, NDArray[Any]]) -> Iterator[Draw]:
     if not arrays:
         return
     ends = np.cumsum(arrays["counts"])
+    rewards = arrays.get("rewards")
     for question, count, end in zip(arrays["questions"], arrays["counts"], ends, strict=True):
         part = slice(end - count, end)
-        yield Draw(question.tobytes(), arrays["states"][part], arrays["actions"][part])
+        observed = None if rewards is None else rewards[part]
+        yield Draw(question.tobytes(), arrays["states"][part], arrays["actions"][part], observed)

@@ -27,6 +27,7 @@ from fastmfg.learning.checkpoint import Checkpoint, recorded
 from fastmfg.learning.eliminate import Elimination, run_elimination
 from fastmfg.learning.mixtures import try_mixture
 from fastmfg.learning.oracle import Oracle, require_oracle
+from fastmfg.learning.references import has_served
 from fastmfg.learning.state import STRATEGIES, Choice, Constants, Learned, Plan, Round, State
 from fastmfg.planning.solve import Solution
 
@@ -71,7 +72,7 @@ def learn(
     models : ModelClass
         Candidate models; the true one is among them. One model: its equilibrium is returned, nothing is sampled.
     oracle : Oracle
-        Samples the true game.
+        Samples the true game; where the rewards of the class are unknown, with the rewards observed.
     epsilon : float > 0
         Wanted bound on the NE gap, in units of reward.
     delta : float in (0, 1)
@@ -98,7 +99,8 @@ def learn(
     identify : bool
         Go on until one model is left, whatever the bound.
     misspecification : float in [0, 1)
-        Where no model is exactly true: some model's rows are within this of the true ones, L1 (see `eliminate`).
+        Where no model is exactly true: some model's rows are within this of the true ones, L1 (see `eliminate`). Only
+        where rewards are known.
     equilibria : mapping from model index to Solution, optional
         Equilibria already known (`solve_models`); others are solved on demand, to epsilon / 2.
     on_round : callable, optional
@@ -106,8 +108,10 @@ def learn(
     on_draw : callable, optional
         ``on_draw(trajectories, survivors)`` after every round of an elimination, counts of the whole run so far.
     executor : executor of concurrent.futures, or Dask client, optional
-        Where the NE gaps of policies in all survivors are computed (`fastmfg.remote`), which in large classes is much
-        of the work; this process's threads by default. The same bytes either way.
+        Where NE gaps of policies in all survivors are computed, equilibria solved, some of them before they are asked
+        for, and neighbours counted in large classes (`fastmfg.remote`): there that is most of the work. This process's
+        threads by default. Policies, survivors and bounds are the same bytes either way; `Round.decided` does not say
+        how an executor has counted.
     checkpoint : path or Checkpoint, optional
         A folder in which samples and equilibria are kept. Where it holds this run, up to an interruption or its end,
         the run goes on from there (`fastmfg.learning.checkpoint`); finished rounds are told of again.
@@ -121,7 +125,7 @@ def learn(
     Raises
     ------
     RealizabilityError
-        Every surviving model gives an observed transition probability 0.
+        An observed transition, or a reward observed without noise, is impossible in every surviving model.
 
     Warns
     -----
@@ -242,7 +246,7 @@ def _eliminate(state: State, chosen: Choice, on_draw: Callable[[int, int], Any] 
             state.alive = survivors.copy()
             if not state.plan.identify and state.plan.elimination.evidence == "anytime":
                 try_mixture(state)  # the paper's rule of evidence is kept as its authors have it
-        return survivors.size == 1 or state.enough()
+        return survivors.size == 1 or state.enough() or has_served(state, known[0], survivors.size)
 
     before = state.trajectories
 

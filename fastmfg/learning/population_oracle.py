@@ -7,9 +7,11 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastmfg.games.checks import Integers, whole
+from fastmfg.games.checks import whole
 from fastmfg.games.game import Game
+from fastmfg.games.reward_noise import RewardNoise
 from fastmfg.games.simulation import Population
+from fastmfg.learning.oracle import Sample, noise_of
 
 
 class PopulationOracle:
@@ -24,18 +26,24 @@ class PopulationOracle:
     n_agents : int >= 2, or a list of one a type
         The deviating agent is one of them. An int stands for that many of each type.
     seed : int
+    reward_noise : float >= 0 or RewardNoise, optional
+        As in `MeanFieldOracle`: rewards are observed, those at the agents' distribution.
 
     Notes
     -----
     Rows are those at the agents' empirical distribution, which strays from the reference policy's density by about
     ``N ** -0.5``: no candidate is exactly true of these samples, and the 1 - delta of `learn` does not cover that.
     What is wrong adds up with the number of samples; a transition to which the true model gives probability 0 at the
-    limit density expels it for ever. `plausibility` shows such a mismatch, `eliminate(misspecification=...)` allows for
-    one.
+    limit density expels it for ever, and so does a reward observed without noise, where rewards depend on the
+    population. `plausibility` shows such a mismatch, `eliminate(misspecification=...)` allows for one in transitions.
     """
 
-    def __init__(self, game: Game, n_agents: int | Sequence[int] = 10_000, seed: int = 0) -> None:
+    def __init__(
+        self, game: Game, n_agents: int | Sequence[int] = 10_000, seed: int = 0, *,
+        reward_noise: float | RewardNoise | None = None,
+    ) -> None:  # fmt: skip
         self.population = Population(game, n_agents, seed)
+        self.noise = noise_of(game, reward_noise)
         self.population.require_two()
         self.trajectories = 0
 
@@ -44,11 +52,16 @@ class PopulationOracle:
         """The game that is sampled."""
         return self.population.game
 
-    def sample(self, deviation: ArrayLike, reference: ArrayLike, n: int) -> tuple[Integers, Integers]:
-        """n trajectories of `deviation` [H, S, A] among agents who play `reference`: [n, H+1] and [n, H]."""
-        states, actions = self.population.deviate(deviation, reference, n, first_run=self.trajectories)
+    def sample(self, deviation: ArrayLike, reference: ArrayLike, n: int) -> Sample:
+        """n trajectories of `deviation` [H, S, A] among agents who play `reference`.
+
+        States [n, H+1], actions [n, H], and the rewards observed [n, H], if there is a noise under which they are.
+        """
+        states, actions, rewards = self.population.deviate_rewarded(
+            deviation, reference, n, first_run=self.trajectories, noise=self.noise
+        )
         self.trajectories += len(states)
-        return states, actions
+        return (states, actions) if self.noise is None else (states, actions, rewards)
 
     def state(self) -> dict[str, Any]:
         """What decides the trajectories to come, as JSON can hold it."""

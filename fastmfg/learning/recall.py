@@ -31,21 +31,28 @@ def recalling(folder: Path) -> Iterator[None]:
         _folder.reset(token)
 
 
-def recalled(inputs: Sequence[NDArray[Any]], compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """What ``compute()`` returns, which `inputs` decide."""
+def recalled(kind: str, inputs: Sequence[NDArray[Any]], compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """What ``compute()`` returns, which `inputs` decide; `kind` tells it from other results of the same inputs."""
+    return recalled_arrays(kind, inputs, lambda: {"result": compute()})["result"]
+
+
+def recalled_arrays(
+    kind: str, inputs: Sequence[NDArray[Any]], compute: Callable[[], dict[str, NDArray[Any]]]
+) -> dict[str, NDArray[Any]]:  # fmt: skip
+    """The arrays that ``compute()`` returns."""
     folder = _folder.get()
     if folder is None:
         return compute()
-    content = hashlib.sha256()
+    content = hashlib.sha256(kind.encode())
     for array in inputs:
         content.update(repr((array.shape, array.dtype.str)).encode())
         content.update(np.ascontiguousarray(array).tobytes())
     path = folder / f"result-{content.hexdigest()}"
     if path.exists():
         try:
-            return read_sealed(path)[1]["result"]
+            return read_sealed(path)[1]
         except DamagedFileError:
             pass
     result = compute()
-    write_sealed(path, {}, {"result": result})
+    write_sealed(path, {}, result)
     return result

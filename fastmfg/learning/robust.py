@@ -12,10 +12,10 @@ Rows are smoothed, ``p_N = (1 - eta) P_N + eta / K`` with K entries, and rivals 
 
 The largest of these bounds over the rivals left (the extremes are taken over rivals and successors at once) is
 ``c >= 1``, known before the successor is drawn. So ``exp(l(N) - l(M) - sum log c)``, with l the smoothed
-log-likelihoods, is a nonnegative supermartingale, and by Ville's inequality and a union bound M is dropped ever, by the
-rule
+log-likelihoods, is a nonnegative supermartingale, and so is its mean over rivals. By Ville's inequality M is dropped
+ever, by the rule
 
-    max_N l(N) - l(M) > log(n / delta) + sum log c(M),
+    log sum_N exp(l(N)) - l(M) > log(n / delta) + sum log c(M),
 
 with probability at most delta. Each model is thus *allowed* its own sum of log c. Between models that are alike, rho is
 near 1 and the allowance small; with eta = 0 it is 0, nothing is smoothed, and the rule is that of `eliminate` as it is.
@@ -31,8 +31,18 @@ import numpy as np
 
 from fastmfg.comparing.conditional import ConditionalClass
 from fastmfg.games.checks import Floats, Integers
+from fastmfg.games.family import Family
 from fastmfg.learning.likelihood import RealizabilityError, Transitions
 from fastmfg.learning.observed import observed_probability, observed_rows
+
+
+def refuse_unknown_rewards(family: Family, misspecification: float) -> None:
+    """Raise ValueError where rewards are unknown: the assumption above says nothing of them."""
+    if misspecification > 0 and family.noise is not None:
+        raise ValueError(
+            f"misspecification is {misspecification:g}, but it speaks of transition rows alone, and the rewards of "
+            "this class are unknown: let it be 0, or give a class whose rewards are known"
+        )
 
 
 def robust_evidence(

@@ -46,6 +46,8 @@ def class_digest(models: ModelClass) -> str:
         content.update(repr((array.shape, array.dtype.str)).encode())
         content.update(np.ascontiguousarray(array).tobytes())
 
+    if family.noise is not None:
+        content.update(repr(family.noise).encode())
     for array in (family.thetas, *family.common):
         add(array)
     uniform, zero = models[0].uniform_policy()[None], np.zeros(1, dtype=np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmfg.comparing.conditional import ConditionalClass, condition_members, conditional_gaps
-from fastmfg.comparing.neighbourhood import count_neighbours, find_neighbourhoods
+from fastmfg.comparing.neighbourhood import (
+    Neighbourhoods,
+    count_neighbours,
+    find_neighbourhoods,
+    neighbour_counts,
+)
+from fastmfg.comparing.pivots import Counted
 from fastmfg.games.checks import Floats, Integers, choice, real, whole
 from fastmfg.games.game import Game
 from fastmfg.games.model_class import ModelClass
@@ -18,14 +25,18 @@ from fastmfg.learning.adversary import ADVERSARIES
 from fastmfg.learning.eliminate import EVIDENCE, Settings
 from fastmfg.learning.fit import Plausibility
 from fastmfg.learning.oracle import Oracle
+from fastmfg.learning.recall import recalled_arrays
 from fastmfg.planning.evaluate import ne_gaps
-from fastmfg.planning.solve import Solution, solve
+from fastmfg.planning.solve import Solution, solve, solve_from
 
 STRATEGIES = ("certified", "heuristic", "exact")
 """What `learn` can follow."""
 
 LARGE = 1000
 """Survivors from which on neighbours are counted only."""
+
+MOST_AHEAD = 256
+"""Equilibria that an executor solves before they are asked for, at most."""
 
 STREAM = (3,)
 """First key of the random streams drawn here: one seed may serve a class, an oracle and a run."""
@@ -175,6 +186,20 @@ class Choice:
     policies: int = 1
 
 
+def neighbourhoods_of(conditional: ConditionalClass, tolerance: float) -> Neighbourhoods:
+    """Who is near whom; a run that goes on has it from its checkpoint."""
+    n = conditional.members.size
+
+    def compute() -> dict[str, NDArray[Any]]:
+        hoods = find_neighbourhoods(conditional, tolerance)
+        return {"near": np.packbits(hoods.near)} | {name: np.array(count) for name, count in hoods.decided.items()}
+
+    inputs = (conditional.policy, conditional.members, np.array(tolerance))
+    arrays = recalled_arrays("neighbourhoods", inputs, compute)
+    near = np.unpackbits(arrays["near"], count=n * n).reshape(n, n).astype(np.bool_)
+    return Neighbourhoods(near, {name: int(count.item()) for name, count in arrays.items() if name != "near"})
+
+
 class State:
     """A run in progress."""
 
@@ -183,6 +208,9 @@ class State:
     ) -> None:
         n = len(models)
         self.executor = executor
+        self.queue: list[int] = []  # members in the order in which their equilibria may be asked for
+        self.ahead: dict[int, Solution] = {}  # solved by the executor before they were asked for
+        self.survivors: ModelClass = models  # as the executor needs them
         self.models, self.oracle, self.plan = models, oracle, plan
         self.stream = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=STREAM))
         self.alive = np.arange(n, dtype=np.int64)
@@ -203,11 +231,25 @@ class State:
         """The equilibrium of a member, solved at first demand; all others start from the first one's."""
         if member not in self.solutions:
             start = next(iter(self.solutions.values())).policy if self.solutions else None
-            game = Game._of(self.models._family, member)
-            self.solutions[member] = solve(game, tol=self.plan.epsilon / 2, initial_policy=start)
+            tol = self.plan.epsilon / 2
+            if self.executor is None or start is None:
+                self.solutions[member] = solve(Game._of(self.models._family, member), tol=tol, initial_policy=start)
+            else:
+                if member not in self.ahead:
+                    batch = self._next(member)
+                    found = solve_from(self.models, batch, np.array(start), tol=tol, executor=self.executor)
+                    self.ahead |= dict(zip(batch, found, strict=True))
+                self.solutions[member] = self.ahead.pop(member)
         return self.solutions[member]
 
+    def _next(self, member: int) -> list[int]:
+        """A member, and those that may be asked for after it: as many as are known, so that few are for nothing."""
+        after = self.queue[self.queue.index(member) + 1 :] if member in self.queue else []
+        unknown = (m for m in after if m not in self.solutions and m not in self.ahead)
+        return [member, *itertools.islice(unknown, min(len(self.solutions), MOST_AHEAD))]
+
     def equilibria(self, members: Integers) -> Floats:
+        self.queue = members.tolist()
         return np.stack([self.equilibrium(int(m)).policy for m in members])
 
     def register(self, policy: Floats, source: str, member: int = -1) -> int:
@@ -252,15 +294,26 @@ class State:
         looked_at = self.candidates[candidate]
         known = None if looked_at.comparison is None else looked_at.comparison.among(self.alive)
         if known is None:
-            conditional, tolerance = self.conditional(candidate), self.plan.elimination.tolerance
+            tolerance = self.plan.elimination.tolerance
             if self.alive.size > LARGE:
-                counted = count_neighbours(conditional, tolerance)
+                counted = self.count(candidate, tolerance)
                 known = Comparison(self.alive, None, counted.counts, counted.decided)
             else:
-                hoods = find_neighbourhoods(conditional, tolerance)
+                hoods = neighbourhoods_of(self.conditional(candidate), tolerance)
                 known = Comparison(self.alive, hoods.near, hoods.counts, hoods.decided)
         looked_at.comparison = known
         return known
+
+    def count(self, candidate: int, radius: float) -> Counted:
+        """Sizes of the survivors' neighbourhoods under a candidate; of large classes the executor counts them."""
+        n = self.alive.size
+        if self.executor is None or n <= LARGE:
+            return count_neighbours(self.conditional(candidate), radius)
+        if len(self.survivors) != n:
+            self.survivors = self.models[self.alive]
+        policy = np.array(self.candidates[candidate].policy)
+        counts = neighbour_counts(self.survivors, policy, radius, executor=self.executor)
+        return Counted(counts, {"elsewhere": n * (n - 1) // 2})
 
     def best(self, survivors: Integers | None = None) -> tuple[float, int]:
         """The smallest bound over the survivors, and which candidate has it; the first evaluated wins a tie."""
@@ -275,5 +328,7 @@ class State:
     def order(self) -> list[int]:
         """Survivors in the order their equilibria are tried: likeliest first, or at random under the paper's rule."""
         if self.plan.elimination.evidence == "paper":
-            return [int(m) for m in self.stream.permutation(self.alive)]
-        return [int(m) for m in self.alive[np.argsort(-self.log_likelihood[self.alive], kind="stable")]]
+            self.queue = self.stream.permutation(self.alive).tolist()
+        else:
+            self.queue = self.alive[np.argsort(-self.log_likelihood[self.alive], kind="stable")].tolist()
+        return list(self.queue)

@@ -4,18 +4,19 @@ from fastmfg.planning.by_type import nash_conv, ne_gaps_by_type, returns_by_type
 from fastmfg.planning.condition import ConditionalModel, condition
 from fastmfg.planning.diagnostics import Diagnostics, Lipschitz, Monotonicity, diagnose, estimate_lipschitz
 from fastmfg.planning.evaluate import BestResponse, best_response, evaluate, ne_gap, ne_gaps
-from fastmfg.planning.policy_aware import PolicyAwareModel, PolicyAwareSolution, solve_policy_aware
-from fastmfg.planning.solve import METHODS, Solution, solve, solve_models
+from fastmfg.planning.policy_aware import PolicyAwareModel
+from fastmfg.planning.solution import Attempt, Solution
+from fastmfg.planning.solve import METHODS, solve, solve_models
 
 __all__ = [
     "METHODS",
+    "Attempt",
     "BestResponse",
     "ConditionalModel",
     "Diagnostics",
     "Lipschitz",
     "Monotonicity",
     "PolicyAwareModel",
-    "PolicyAwareSolution",
     "Solution",
     "best_response",
     "condition",
@@ -29,5 +30,4 @@ __all__ = [
     "returns_by_type",
     "solve",
     "solve_models",
-    "solve_policy_aware",
 ]

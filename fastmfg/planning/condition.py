@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import Floats, Integers, frozen
-from fastmfg.games.family import Conditionals, Family
+from fastmfg.games.family import NO_TABLE, Conditionals, Family
 from fastmfg.games.game import Game, require_game
 from fastmfg.kernels import density as density_kernels
+from fastmfg.memory import require_numbers
 from fastmfg.planning.passes import is_large
 from fastmfg.planning.survey import follow
 
@@ -39,11 +40,12 @@ class ConditionalModel:
     def transition(self) -> Floats:
         """Dense tables [H, S, A, S], built at first use, read-only."""
         family, member = self.game._family, self.game._member
-        rows = [
-            family.transition_at(member, h, family.population(self.density[h], self.policy[h]))
-            for h in range(family.horizon)
-        ]
-        table: Floats = frozen(np.stack(rows))
+        H, S, A = self.policy.shape
+        require_numbers("the transition as a table [H, S, A, S]", (H + 1) * S * A * S, NO_TABLE)
+        rows = np.empty((H, S, A, S))
+        for h in range(H):
+            rows[h] = family.transition_at(member, h, family.population(self.density[h], self.policy[h]))
+        table: Floats = frozen(rows)
         return table
 
 

@@ -11,6 +11,7 @@ from fastmfg.games.checks import Floats
 from fastmfg.games.game import Game
 from fastmfg.kernels import descent as kernels
 from fastmfg.kernels.passes import Workspace
+from fastmfg.memory import require_numbers
 from fastmfg.planning.passes import Passes, turned
 from fastmfg.planning.survey import survey
 
@@ -27,6 +28,7 @@ class Descent:
 
     def __init__(self, game: Game, start: Floats) -> None:
         self.passes = Passes(game)
+        require_numbers("mirror descent's policy and logits", 2 * start.size, "take a smaller game or horizon")
         self.pi = turned(start)
         self.y = np.empty_like(self.pi)
         for y, pi in zip(self.y, self.pi, strict=True):  # a step at a time: no copy of the whole is made

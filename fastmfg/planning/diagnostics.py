@@ -264,7 +264,8 @@ def row_changes(x: Sample, y: Sample, member: int) -> Floats:
         return np.zeros(f.horizon)
     aux = np.stack([x.aux_in(member), y.aux_in(member)])
     gap = np.empty((f.horizon, f.n_states, f.n_actions))
-    status = distance.row_gaps(f.fill, f.common, f.thetas, np.full(2, member), aux, 0, 1, gap)
+    no_rewards = np.empty((0, 0, 0, 0))
+    status = distance.row_gaps(f.fill, f.common, f.thetas, np.full(2, member), aux, no_rewards, 0, 1, gap)
     f.refuse_status(status, "comparing rows under two populations")
     wrong = ~(gap <= LARGEST_GAP) & f.common.legal
     if wrong.any():

@@ -21,8 +21,9 @@ from fastmfg.games.layout import Layout
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.games.spread import spread
 from fastmfg.kernels import backup as backup_kernels
+from fastmfg.memory import require_numbers
 from fastmfg.planning.condition import ONE, condition_game
-from fastmfg.planning.passes import is_large
+from fastmfg.planning.passes import is_surveyed
 from fastmfg.planning.survey import respond, survey
 
 MODELS_A_TASK = 8
@@ -104,6 +105,7 @@ def evaluate_pairs(
 
 def deterministic(actions: NDArray[np.integer[Any]], n_actions: int) -> Floats:
     """The policy [H, S, A] that plays the given actions [H, S]."""
+    require_numbers("a policy [H, S, A]", actions.size * n_actions, "take a smaller game or horizon")
     policy = np.zeros((*actions.shape, n_actions))
     np.put_along_axis(policy, actions[..., None], 1.0, axis=-1)
     return policy
@@ -126,7 +128,7 @@ def evaluate(game: Game, policy: ArrayLike, deviation: ArrayLike | None = None) 
 def best_response(game: Game, policy: ArrayLike) -> BestResponse:
     """The best response of one agent to a crowd that plays `policy` [H, S, A]; the lowest action on a tie."""
     pi = _checked(game, policy)
-    if is_large(game._family):
+    if is_surveyed(game._family):
         actions, value = respond(game, pi.swapaxes(1, 2))
         del pi
         return BestResponse(frozen(deterministic(actions, game.n_actions)), value)
@@ -140,7 +142,7 @@ def ne_gap(game: Game, policy: ArrayLike) -> float:
     Of several types of agents, the one that gains most (`ne_gaps_by_type`); the policy may be a list of theirs.
     """
     pi = _checked(game, policy)
-    if is_large(game._family):
+    if is_surveyed(game._family):
         return survey(game, pi.swapaxes(1, 2)).gap
     return float(_values(game, pi).gap[0])
 

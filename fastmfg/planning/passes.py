@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable
+from typing import cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,6 +15,7 @@ from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.family import CompiledFamily, Family
 from fastmfg.games.game import Game
 from fastmfg.kernels import passes as kernels
+from fastmfg.kernels import table
 from fastmfg.kernels.jit import Filler
 from fastmfg.kernels.reward import crowd_base_part
 from fastmfg.kernels.segments import BLOCK
@@ -23,14 +27,23 @@ from fastmfg.planning.segments import NO_SEGMENTS, noise_segments, row_segments
 PART_STATES = 4096
 """Smallest part of the states that a thread is given: claiming it takes about a microsecond."""
 
-FEW_PARTS, MOST_PARTS, MANY_STATES = 2, 4, 1 << 17
-"""Parts at most, and of games with many states: the shares that all of them send to a state are added up."""
+FEW_PARTS, MOST_PARTS, MANY_STATES, LONG_ROWS = 2, 4, 1 << 17, 64
+"""Parts at most, and where there are many states, or as many entries a state: what all parts send is added up."""
 
 SEGMENT_PARTS = 32
 """Parts at most where all is in segments, and nothing is added up."""
 
+KEPT_BYTES = 1 << 26
+"""Rows that a pass forwards keeps for the pass back, at most: more would be fetched more slowly than filled."""
+
+MANY_KEPT = 1 << 17
+"""Entries of kept rows from which on it pays to keep them for a single pass."""
+
+PART_ENTRIES = 1 << 17
+"""Entries of one step's rows that make a part as well, in games of few states."""
+
 TEAM_ENTRIES = 1 << 21
-"""Entries of policies, times passes, that are worth a team: starting and ending threads takes up to a few ms."""
+"""Entries that a run goes through, from which on it is worth a team: starting threads takes up to a few ms."""
 
 
 def can_pass(family: Family) -> bool:
@@ -42,6 +55,11 @@ def can_pass(family: Family) -> bool:
 def is_large(family: Family) -> bool:
     """Whether a team should pass through the game: there are at least two parts."""
     return can_pass(family) and family.n_states >= 2 * PART_STATES
+
+
+def is_surveyed(family: Family) -> bool:
+    """Whether passes evaluate a policy faster than the kernels for many models do: large games, and many rows kept."""
+    return is_large(family) or (can_pass(family) and math.prod(rows_kept(cast(CompiledFamily, family))) >= MANY_KEPT)
 
 
 class Passes:
@@ -59,17 +77,18 @@ class Passes:
         by_segments = sums.start.size > 0
         by_parts = family.reward.part is not None and not family.joint
         self.part = family.reward.part if by_parts else crowd_base_part  # not called where rewards come whole
-        most = SEGMENT_PARTS if by_segments else MOST_PARTS if S >= MANY_STATES else FEW_PARTS
-        self.parts = min(most, max(1, S // PART_STATES))
+        self.entries = H * S * max(A, entries_a_state(family))
+        self.parts = count_parts(family, by_segments)
         self.work = kernels.Workspace(
             density=np.empty((H, S)),
             aux=np.empty((H, family.aux_size)),
-            parts=part_starts(S, self.parts),
+            parts=part_starts(S, self.parts, BLOCK if self.turned.rows_to.start.size else 1),
             flows=np.empty((2, self.parts, 0 if by_segments else S)),
             values=np.zeros((4, S)),
             moved=np.empty((2, S)),
             rewards=np.empty((0 if by_parts else 2, S, A)),
             populations=np.empty((2, S * A if family.joint else 0)),
+            rows=_scratch(rows_kept(family)),
             fault=new_fault(),
             board=np.empty((0, 2), dtype=np.int64),
         )
@@ -82,8 +101,7 @@ class Passes:
         """
         phases = times * kernels.PHASES * self.family.horizon
         work = self.work._replace(board=np.zeros((phases, 2), dtype=np.int64))
-        entries = times * self.family.horizon * self.family.n_states * self.family.n_actions
-        run_team(lambda: member(work), self.parts if entries > TEAM_ENTRIES else 1)
+        run_team(lambda: member(work), self.parts if times * self.entries > TEAM_ENTRIES else 1)
         status = int(work.fault[0])
         if status == kernels.NOT_FINITE:
             name = self.family.name_of(self.member)
@@ -124,7 +142,39 @@ def turned_tables(family: CompiledFamily, member: int) -> kernels.Turned:
     )  # fmt: skip
 
 
-def part_starts(n_states: int, parts: int) -> Integers:
-    """First states of parts of whole blocks, then the number of states."""
-    blocks = -(-n_states // BLOCK)
-    return np.minimum(np.linspace(0, blocks, parts + 1).astype(np.int64) * BLOCK, n_states)
+def entries_a_state(family: CompiledFamily) -> int:
+    """Numbers in the rows of one state at one step: one row of noise when factored, else one an action."""
+    return family.row_length * (1 if family.common.moves.size else family.n_actions)
+
+
+def count_parts(family: CompiledFamily, by_segments: bool) -> int:
+    """Parts that a team shares; by sizes alone."""
+    S, entries = family.n_states, entries_a_state(family)
+    if by_segments:
+        return min(SEGMENT_PARTS, max(1, S // PART_STATES))
+    many = S >= MANY_STATES or entries >= LONG_ROWS
+    return min(MOST_PARTS if many else FEW_PARTS, S, max(1, S // PART_STATES, S * entries // PART_ENTRIES))
+
+
+def rows_kept(family: CompiledFamily) -> tuple[int, int, int, int]:
+    """Shape [H - 1, S, A, K] of rows that are worth keeping between a pass forwards and one back; else an empty one."""
+    shape = (family.horizon - 1, family.n_states, family.n_actions, family.row_length)
+    wanted = not family.common.moves.size and family.fill is not table.fill and 8 * math.prod(shape) <= KEPT_BYTES
+    return shape if wanted else (0, 0, 0, 0)
+
+
+_buffers = threading.local()
+
+
+def _scratch(shape: tuple[int, ...]) -> Floats:
+    """This thread's array for what is of use within one pass only: new memory costs more than filling it."""
+    size = math.prod(shape)
+    if size > getattr(_buffers, "rows", np.empty(0)).size:
+        _buffers.rows = np.empty(size)
+    return np.empty(shape) if size == 0 else cast(Floats, _buffers.rows[:size].reshape(shape))
+
+
+def part_starts(n_states: int, parts: int, block: int) -> Integers:
+    """First states of parts of whole blocks of states, then the number of states."""
+    blocks = -(-n_states // block)
+    return np.minimum(np.linspace(0, blocks, parts + 1).astype(np.int64) * block, n_states)

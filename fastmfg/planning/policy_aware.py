@@ -7,9 +7,7 @@ Section 4.2). Every mean-field game is one, ``P_h(. | s, a, pi) = P_h(. | s, a, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +16,18 @@ from fastmfg.games.checks import (
     Floats,
     Integers,
     float_array,
-    frozen,
     legal_mask,
-    policy_array,
-    real,
     refuse_non_distributions,
+    shape_text,
     whole,
 )
 from fastmfg.games.family import Conditionals, Family
 from fastmfg.games.game import Game
 from fastmfg.kernels import table
 from fastmfg.planning.condition import condition_game
-from fastmfg.planning.solve import solve
 
-STREAM = (7,)
-"""First key of the random stream that start policies are drawn from."""
+PARTS = ("initial", "legal", "horizon", "transition", "reward")
+"""What a policy-aware model has."""
 
 
 @runtime_checkable
@@ -113,12 +108,17 @@ def policy_aware(model: Any) -> PolicyAwareModel:
     """
     if isinstance(model, Game):
         return DensityAware(model)
-    if not isinstance(model, PolicyAwareModel):
+    missing = [part for part in PARTS if not hasattr(model, part)]
+    if missing:
         raise TypeError(
-            "model must be a Game or have initial, legal, horizon, transition(h, policy) and reward(h, policy), got "
-            f"{type(model).__name__}"
+            f"game must be a Game, got {type(model).__name__}; a policy-aware model has initial, legal, horizon, "
+            f"transition(h, policy) and reward(h, policy), this has no {', '.join(missing)}"
         )
-    return model
+    for part in ("transition", "reward"):
+        if not callable(getattr(model, part)):
+            raise TypeError(f"{part} of a policy-aware model must be a function {part}(h, policy)")
+    checked: PolicyAwareModel = model
+    return checked
 
 
 class PolicyAwareFamily(Family):
@@ -130,6 +130,8 @@ class PolicyAwareFamily(Family):
 
     def __init__(self, model: PolicyAwareModel) -> None:
         legal = np.asarray(model.legal)
+        if legal.ndim != 2:
+            raise ValueError(f"legal must have shape [S, A], got {shape_text(legal.shape)}")
         super().__init__(
             model.initial, legal_mask(legal, *legal.shape), legal.shape[1], whole("horizon", model.horizon, 1), False,
             np.empty(0), np.empty((1, 0)),
@@ -142,16 +144,20 @@ class PolicyAwareFamily(Family):
 
     def tables(self, policy: Floats) -> tuple[Floats, Floats]:
         """Transition [H, S, A, S] and reward [H, S, A] under a policy, checked."""
+        H, S, A = self.horizon, self.n_states, self.n_actions
         together = getattr(self.model, "tables", None)
         if together is not None:
-            rows, rewards = together(policy.copy())
-        else:
-            rows = np.stack([self.model.transition(h, policy.copy()) for h in range(self.horizon)])
-            rewards = np.stack([self.model.reward(h, policy.copy()) for h in range(self.horizon)])
-        shape = (self.horizon, self.n_states, self.n_actions)
-        rows = float_array("transition(h, policy)", rows, (*shape, self.n_states))
-        refuse_non_distributions("transition(h, policy)", rows)
-        return rows, float_array("reward(h, policy)", rewards, shape)
+            given = together(policy.copy())
+            rows = float_array("transition of tables(policy)", given[0], (H, S, A, S))
+            refuse_non_distributions("transition of tables(policy)", rows)
+            return rows, float_array("reward of tables(policy)", given[1], (H, S, A))
+        rows, rewards = np.empty((H, S, A, S)), np.empty((H, S, A))
+        for h in range(H):
+            name = f"transition({h}, policy)"
+            rows[h] = float_array(name, self.model.transition(h, policy.copy()), (S, A, S))
+            refuse_non_distributions(name, rows[h])
+            rewards[h] = float_array(f"reward({h}, policy)", self.model.reward(h, policy.copy()), (S, A))
+        return rows, rewards
 
     def condition(self, members: Integers, policies: Floats, policy_of: Integers) -> Conditionals:
         n, H = members.size, self.horizon
@@ -165,7 +171,7 @@ class PolicyAwareFamily(Family):
             mu = self.common.initial
             for h in range(H):
                 density[i, h] = mu
-                mu = (mu[:, None] * policy[h]).ravel() @ rows[h].reshape(-1, self.n_states)
+                mu = ((mu[:, None] * policy[h])[:, :, None] * rows[h]).sum(axis=(0, 1))  # no BLAS: the same bytes
         return Conditionals(density, aux, reward)
 
     def densities(self, members: Integers, policies: Floats, policy_of: Integers) -> tuple[Floats, Floats]:
@@ -188,89 +194,3 @@ class PolicyAwareFamily(Family):
 def as_game(model: Any) -> Game:
     """A policy-aware model (or a game, as it is) behind the interface of a game: solvers, gaps, best responses."""
     return model if isinstance(model, Game) else Game._of(PolicyAwareFamily(policy_aware(model)), 0)
-
-
-class Attempt(NamedTuple):
-    """One way to look for an equilibrium, and the smallest gap it met."""
-
-    method: str
-    start: str
-    ne_gap: float
-
-
-@dataclass(frozen=True)
-class PolicyAwareSolution:
-    """What was found; where nothing converged, `ne_gap` is the smallest gap of all attempts."""
-
-    policy: Floats  # [H, S, A]
-    ne_gap: float
-    converged: bool  # ne_gap <= the tolerance
-    attempts: tuple[Attempt, ...]
-
-
-LADDER = (1.0, 5.0, 20.0)
-"""Steps of Anderson acceleration, in units of one over the spread of Q: which one converges differs between models."""
-
-
-def _plan(game: Game, starts: int, seed: int) -> Iterator[tuple[str, dict[str, Any], str, Floats | None]]:
-    """Methods and starts in the order they are tried; a start of None is the best policy so far."""
-    uniform = game.uniform_policy()
-    yield "best-response-mixing", {"step": "harmonic"}, "uniform", uniform
-    for step in LADDER:
-        yield "anderson", {"step": step}, "uniform", uniform
-    for step in LADDER:
-        yield "anderson", {"step": step}, "best", None
-    yield "mirror-descent", {}, "uniform", uniform
-    stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=STREAM))
-    for k in range(starts):
-        drawn = np.where(game.legal, stream.exponential(size=uniform.shape), 0.0)
-        start = drawn / drawn.sum(axis=-1, keepdims=True)
-        for step in LADDER:
-            yield "anderson", {"step": step}, f"random {k}", start
-
-
-def solve_policy_aware(
-    model: Any, *, tol: float, max_iterations: int = 100, starts: int = 4, seed: int = 0, initial_policy: Any = None
-) -> PolicyAwareSolution:
-    """Look for an equilibrium of a policy-aware model, with several methods from several starts.
-
-    Parameters
-    ----------
-    model : Game, PolicyAwareModel
-    tol : float > 0
-        The first policy whose gap is at most this ends the search.
-    max_iterations : int
-        Of each attempt.
-    starts : int
-        Random start policies that are tried when all else failed.
-    seed : int
-    initial_policy : [H, S, A], optional
-        Where the first attempts start instead of at the uniform policy.
-
-    Returns
-    -------
-    PolicyAwareSolution
-        ``converged`` False, with the smallest gap found, where no attempt met the tolerance.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Not a policy-aware model; tables of a wrong shape, rows that are not distributions.
-    """
-    game = as_game(model)
-    target, limit = real("tol", tol, 0.0), whole("max_iterations", max_iterations, 1)
-    whole("starts", starts, 0)
-    whole("seed", seed, 0)
-    first = None if initial_policy is None else policy_array("initial_policy", initial_policy, game.legal, game.horizon)
-    attempts: list[Attempt] = []
-    best, gap = game.uniform_policy(), np.inf
-    for method, options, name, start in _plan(game, starts, seed):
-        given = first is not None and name == "uniform"
-        origin = first if given else best if start is None else start
-        found = solve(game, method, tol=target, max_iterations=limit, initial_policy=origin, **options)
-        attempts.append(Attempt(method, "given" if given else name, found.ne_gap))
-        if found.ne_gap < gap:
-            best, gap = found.policy, found.ne_gap
-        if gap <= target:
-            break
-    return PolicyAwareSolution(frozen(best), float(gap), bool(gap <= target), tuple(attempts))

@@ -2,7 +2,8 @@
 
 The methods stand in `mixing` (best-response mixing, the paper's oracle; fictitious play; smoothed policy iteration),
 `mirror` (mirror descent, prior descent), `anderson` (Anderson acceleration on the normal map), `occupation` (a residual
-over occupation measures, for small games) and `auto`.
+over occupation measures, for small games) and `auto`. Policy-aware models (`policy_aware`) are given to the same loop;
+several methods from several starts (`attempts`) take the place of `auto`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -22,29 +23,22 @@ from numpy.typing import ArrayLike
 from fastmfg.executors import Tick
 from fastmfg.games.checks import Floats, choice, frozen, real, whole
 from fastmfg.games.family import Family
-from fastmfg.games.game import Game, require_game
+from fastmfg.games.game import Game
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.games.spread import spread
+from fastmfg.memory import require_numbers
 from fastmfg.planning.anderson import Anderson
+from fastmfg.planning.attempts import Trial, search_equilibrium
 from fastmfg.planning.auto import Auto
 from fastmfg.planning.evaluation import ROUNDING, Evaluation, Method, Point, evaluation_of
 from fastmfg.planning.mirror import PriorDescent, mirror_descent
 from fastmfg.planning.mixing import BestResponseMixing, FictitiousPlay, SmoothedPolicyIteration
 from fastmfg.planning.occupation import OccupationMeasure
 from fastmfg.planning.passes import can_pass
+from fastmfg.planning.policy_aware import PolicyAwareFamily, PolicyAwareModel, as_game
+from fastmfg.planning.solution import Limits, Solution
 
-
-@dataclass(frozen=True)
-class Solution:
-    """What a solver found; `policy` is the best policy seen, `ne_gap` is its gap."""
-
-    policy: Floats  # [H, S, A]
-    ne_gap: float
-    iterations: int  # updates made
-    converged: bool  # ne_gap <= the tolerance
-    history: Floats  # [k]   measured gaps, the start's first
-    method: str
-
+__all__ = ["METHODS", "Solution", "solve", "solve_models"]
 
 METHODS: dict[str, Callable[..., Method]] = {
     "auto": Auto,
@@ -58,9 +52,14 @@ METHODS: dict[str, Callable[..., Method]] = {
 }
 """Solvers by name; the arguments of each are the options it takes."""
 
+HELD = {"best-response-mixing": 6, "fictitious-play": 11, "policy-iteration": 11, "anderson": 36}
+"""Arrays [H, S, A] that a method holds at once, measured; 13 are the others'."""
+
+HELD_BY_OTHERS, HELD_BY_LEAPS = 13, 4
+
 
 def solve(
-    game: Game,
+    game: Game | PolicyAwareModel,
     method: str = "auto",
     *,
     tol: float | None = None,
@@ -72,12 +71,17 @@ def solve(
     callback: Callable[[int, float, float], Any] | None = None,
     **options: Any,
 ) -> Solution:
-    """Look for a Nash equilibrium of a known game.
+    """Look for a Nash equilibrium of a known game, or of a policy-aware model.
 
     Parameters
     ----------
+    game : Game or policy-aware model
+        A policy-aware model is any object with ``initial`` [S], ``legal`` [S, A], ``horizon``, ``transition(h, policy)
+        -> [S, A, S]`` and ``reward(h, policy) -> [S, A]``, h = 0..H-1 (`PolicyAwareModel`), as `BridgeModel` and
+        `SoftBridge` are.
     method : str
-        One of `METHODS`.
+        One of `METHODS`. On a policy-aware model "auto" tries several methods from several starts, each with its share
+        of `max_iterations`, until one meets the tolerance; "occupation-measure" is for games alone.
     tol : float, optional
         Absolute tolerance: stop at a policy whose NE gap is at most this. 0 runs exactly `max_iterations`.
     rtol : float, optional
@@ -95,14 +99,25 @@ def solve(
         Of the method: ``step`` (the weight in (0, 1] of best-response mixing, there also "harmonic", fictitious play
         and policy iteration; mirror descent's fixed step; Anderson's in units of one over the spread of Q),
         ``temperature`` and ``inner_iterations`` (prior descent), ``memory`` (Anderson). "occupation-measure" takes
-        none, and refuses large games with a ValueError.
+        none, and refuses large games with a ValueError. "auto" takes none on a game; on a policy-aware model
+        ``starts``, how many random start policies are tried in the end (4), and their ``seed`` (0).
 
     Returns
     -------
     Solution
-        The best policy seen, its gap, and ``converged=False`` where no policy met the tolerance.
+        The best policy seen, its gap, and ``converged=False`` where no policy met the tolerance. Of a policy-aware
+        model, `attempts` says what was tried and the smallest gap of each; `iterations` and `history` are those of all
+        attempts, `method` is the best one's.
+
+    Raises
+    ------
+    TypeError
+        Neither a game nor a policy-aware model; an option that the method does not take.
+    ValueError
+        Arguments out of range; tables of a policy-aware model that have a wrong shape or rows that are not
+        distributions, at the step named.
     """
-    require_game("game", game)
+    known = as_game(game)
     name = choice("method", method, tuple(METHODS))
     limit, every = whole("max_iterations", max_iterations, 1), whole("gap_every", gap_every, 0)
     absolute = 0.0 if tol is None else real("tol", tol, 0.0, include_low=True)
@@ -110,32 +125,37 @@ def solve(
     seconds = math.inf if max_seconds is None else real("max_seconds", max_seconds, 0.0)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a function, got {type(callback).__name__}")
-    start = None if initial_policy is None else game._family.policy("initial_policy", initial_policy)
+    start = None if initial_policy is None else known._family.policy("initial_policy", initial_policy)
     limits = Limits(absolute, relative, limit, every, seconds, callback)
-    return run(game, name, made(name, options), start, limits)
+    if not isinstance(known._family, PolicyAwareFamily):
+        return run(known, name, made(name, options), start, limits)
+    if name == "auto":
+        _refuse_options("'auto' on a policy-aware model", options, ("starts", "seed"))
+        return search_equilibrium(known, partial(_attempt, known), start, limits, **options)
+    if name == "occupation-measure":
+        raise ValueError(
+            "method 'occupation-measure' asks for tables under any population, which a policy-aware model does not "
+            "give: use 'auto' or another method"
+        )
+    return run(known, name, made(name, options), start, limits)
+
+
+def _attempt(game: Game, trial: Trial, start: Floats, limits: Limits) -> Solution:
+    return run(game, trial.method, made(trial.method, trial.options), start, limits)
 
 
 def made(name: str, options: dict[str, Any]) -> Method:
     """The method of that name with these options."""
     factory = METHODS[name]
-    known = tuple(inspect.signature(factory).parameters)
-    for option in options:
-        if option not in known:
-            takes = f"it takes {', '.join(known)}" if known else "it takes none"
-            raise TypeError(f"method {name!r} has no option {option!r}: {takes}")
+    _refuse_options(repr(name), options, tuple(inspect.signature(factory).parameters))
     return factory(**options)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """When a solver stops, and whom it tells."""
-
-    tol: float
-    rtol: float
-    max_iterations: int
-    gap_every: int
-    max_seconds: float = math.inf
-    callback: Callable[[int, float, float], Any] | None = None
+def _refuse_options(method: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
+    for option in options:
+        if option not in known:
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise TypeError(f"method {method} has no option {option!r}: {takes}")
 
 
 def run(game: Game, name: str, method: Method, start: Floats | None, limits: Limits) -> Solution:
@@ -143,16 +163,19 @@ def run(game: Game, name: str, method: Method, start: Floats | None, limits: Lim
     started = time.monotonic()
     every = limits.gap_every or limits.max_iterations
     leap = getattr(method, "leap", None) if every > 1 and can_pass(game._family) else None
+    held = HELD.get(name, HELD_BY_OTHERS) if leap is None else HELD_BY_LEAPS
+    advice = "take a smaller game or horizon, or mirror-descent with a fixed step and gap_every > 1"
+    numbers = held * game.horizon * game.n_states * game.n_actions
+    require_numbers(f"solving by {name}", numbers, advice)
     first = evaluation_of(game, game.uniform_policy() if start is None else start, values=leap is None)
     last: Point = first
     best: Point = first
     target = max(limits.tol, limits.rtol * first.gap, ROUNDING * float(np.abs(first.q).max(initial=0.0)))
-    endless = limits.tol == 0.0 and limits.rtol == 0.0
     history = [first.gap]
     del start, first  # large policies live no longer than they are needed
     iteration = 0
     stopped = False
-    while iteration < limits.max_iterations and not stopped and (endless or best.gap > target):
+    while iteration < limits.max_iterations and not stopped and (limits.endless or best.gap > target):
         if leap is None:
             assert isinstance(last, Evaluation)
             last, done = evaluation_of(game, method(last)), 1
@@ -212,6 +235,15 @@ def _solutions(
     from_anchor = partial(solver, start=anchor.policy, solved={first: anchor})
     for found in spread(from_anchor, family, members, executor, tick):
         yield replace(found, policy=frozen(found.policy), history=frozen(found.history))  # other processes lose that
+
+
+def solve_from(
+    models: ModelClass, members: Sequence[int], start: Floats, *, tol: float, executor: Any = None
+) -> Iterator[Solution]:
+    """What ``solve(game, tol=tol, initial_policy=start)`` gives for each of the members, in their order."""
+    solver = partial(_solve_member, tol=tol, max_iterations=2000, start=start)
+    for found in spread(solver, models._family, members, executor):
+        yield replace(found, policy=frozen(found.policy), history=frozen(found.history))
 
 
 def _solve_member(

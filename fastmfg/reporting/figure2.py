@@ -22,7 +22,7 @@ from fastmfg.games.linear import LinearClass
 from fastmfg.planning.evaluate import evaluate_pairs
 from fastmfg.planning.solve import Solution, solve_models
 from fastmfg.reporting.experiment import STREAM, Experiment, header
-from fastmfg.reporting.folder import RESULT, open_folder, write_json, write_whole
+from fastmfg.reporting.folder import RESULT, taken_folder, write_json, write_whole
 from fastmfg.reporting.plots import BLUE, GREY, axes, save, survivors_over_time
 
 SEEDS_A_CLASS = 1_000_003
@@ -113,12 +113,22 @@ def run_figure2(
     base: Experiment, classes: int, trials: int, folder: Path, force: bool = False,
     advance: Callable[[int, str], Any] = lambda n, note: None,
 ) -> dict[str, Any]:  # fmt: skip
-    """All classes and trials; writes result.json after every trial, then figure2.csv and figure2.png."""
+    """All classes and trials; writes result.json after every trial, then figure2.csv and figure2.png.
+
+    ``advance(n, note)`` is told of every equilibrium and every trial.
+    """
     whole("classes", classes, 1), whole("trials", trials, 1)
     base.check()
+    with taken_folder(folder, force):
+        return _run_classes(base, classes, trials, folder, advance)
+
+
+def _run_classes(
+    base: Experiment, classes: int, trials: int, folder: Path, advance: Callable[[int, str], Any]
+) -> dict[str, Any]:
     started = time.perf_counter()
     content = header(asdict(base) | {"classes": classes, "trials": trials}, "figure2") | {"runs": []}
-    result = open_folder(folder, force) / RESULT
+    result = folder / RESULT
     write_json(result, content)
     runs: list[Run] = []
     for c in range(classes):
@@ -132,7 +142,7 @@ def run_figure2(
             runs.append(run)
             content["runs"].append(asdict(runs[-1]))
             write_json(result, content)
-            advance(0, f"class {c + 1}/{classes}: trial {trial + 1}/{trials}")
+            advance(1, f"class {c + 1}/{classes}: trial {trial + 1}/{trials}")
         unsolved = sum(not solution.converged for solution in solutions)
         content["unsolved_equilibria"] = content.get("unsolved_equilibria", 0) + unsolved
         write_json(result, content)

@@ -13,6 +13,7 @@ import numpy as np
 from fastmfg.files import remove_leftovers, write_whole
 from fastmfg.learning.checkpoint import Checkpoint, clear_checkpoint, has_samples
 from fastmfg.learning.journal import Tell
+from fastmfg.lock import FolderLock
 
 __all__ = [
     "CHECKPOINT",
@@ -20,7 +21,8 @@ __all__ = [
     "RESULT",
     "FolderInUseError",
     "claimed_folder",
-    "open_folder",
+    "held_folder",
+    "taken_folder",
     "write_arrays",
     "write_json",
     "write_whole",
@@ -45,35 +47,52 @@ class FolderInUseError(FileExistsError):
     """The folder already holds a run."""
 
 
-def open_folder(path: Path, force: bool) -> Path:
+@contextmanager
+def held_folder(path: Path) -> Iterator[Path]:
+    """Within the context no other process has the folder (FolderLockedError)."""
+    lock = FolderLock(path)
+    try:
+        yield path
+    finally:
+        lock.release()
+
+
+@contextmanager
+def taken_folder(path: Path, force: bool) -> Iterator[Path]:
     """Make the folder, or take it over when it is free of runs; with `force` a run in it is removed first.
 
-    Raises FolderLockedError when that run is still going on.
+    Within the context no other process has it. Raises FolderLockedError when one has already, FolderInUseError when it
+    holds a run.
     """
     if path.exists() and not path.is_dir():
         raise FolderInUseError(f"--out {path} is a file: give a folder")
+    _refuse_run(path, force)
+    path.mkdir(parents=True, exist_ok=True)
+    with held_folder(path):
+        present = _refuse_run(path, force)  # it may have been free a moment ago
+        if CHECKPOINT in present:
+            clear_checkpoint(path / CHECKPOINT)
+        for name in present:
+            if name != CHECKPOINT:
+                (path / name).unlink()
+        remove_leftovers(path, OWN_FILES.__contains__)
+        yield path
+
+
+def _refuse_run(path: Path, force: bool) -> list[str]:
+    """What the folder holds of a run. Raises FolderInUseError if there is anything, and no `force`."""
     present = [name for name in OWN_FILES if (path / name).exists()]
     if has_samples(path / CHECKPOINT):
         present.append(CHECKPOINT)
     if present and not force:
         raise FolderInUseError(f"--out {path} already holds a run ({present[0]}): give another folder, or --force")
-    if CHECKPOINT in present:
-        clear_checkpoint(path / CHECKPOINT)
-    for name in present:
-        if name != CHECKPOINT:
-            (path / name).unlink()
-    path.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path, OWN_FILES.__contains__)
-    return path
+    return present
 
 
 @contextmanager
 def claimed_folder(path: Path, force: bool, tell: Tell) -> Iterator[Checkpoint]:
-    """`open_folder`, then a checkpoint in it: while that is open no other process has the folder."""
-    open_folder(path, force)
-    with Checkpoint(path / CHECKPOINT, tell=tell) as checkpoint:
-        if (path / RESULT).exists() or checkpoint.trajectories:
-            raise FolderInUseError(f"--out {path} has just been taken by another run: give another folder")
+    """`taken_folder`, and a checkpoint in it."""
+    with taken_folder(path, force), Checkpoint(path / CHECKPOINT, tell=tell) as checkpoint:
         yield checkpoint
 
 

@@ -19,7 +19,7 @@ from fastmfg.planning.condition import condition
 from fastmfg.planning.evaluate import ne_gap
 from fastmfg.planning.solve import Solution, solve
 from fastmfg.reporting.experiment import header
-from fastmfg.reporting.folder import RESULT, open_folder, write_arrays, write_json
+from fastmfg.reporting.folder import RESULT, write_arrays, write_json
 from fastmfg.reporting.plots import BLUE, GREY, axes, save
 
 PICTURES = 6
@@ -99,14 +99,15 @@ def text_of(solved: Solved) -> str:
     )
 
 
-def write(solved: Solved, folder: Path, force: bool) -> None:
-    """result.json, policy.npz, gap.png and density.png."""
-    open_folder(folder, force)
+def write(solved: Solved, folder: Path) -> None:
+    """policy.npz, gap.png, density.png and result.json, in a folder that this process holds."""
     density = condition(solved.game, solved.solution.policy).density
-    write_json(folder / RESULT, header(solved.params, "solve") | content_of(solved) | {"finished": True})
-    write_arrays(folder / "policy.npz", policy=solved.solution.policy, density=density, history=solved.solution.history)
+    content = header(solved.params, "solve") | content_of(solved) | {"finished": True}
+    policy, history = solved.solution.policy, solved.solution.history
+    write_arrays(folder / "policy.npz", policy=policy, density=density, history=history)
     draw_gap(solved, folder / "gap.png")
     draw_density(solved.game, density, folder / "density.png")
+    write_json(folder / RESULT, content)  # last: now it is finished
 
 
 def draw_gap(solved: Solved, path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from fastmfg.learning.checkpoint import Checkpoint, warn
 from fastmfg.learning.journal import Tell
 from fastmfg.reporting.experiment import BaseExperiment, Experiment, OnDraw, Outcome, carry_out
-from fastmfg.reporting.folder import CHECKPOINT, RESULT
+from fastmfg.reporting.folder import CHECKPOINT, RESULT, held_folder
 from fastmfg.reporting.zoo_experiment import ZooExperiment
 
 FILES = (RESULT, "policy.npz", "elimination.png", "models.png")
@@ -56,7 +56,7 @@ def resume_experiment(
     folder: Path, on_draw: OnDraw | None = None, tell: Tell = warn
 ) -> tuple[BaseExperiment, Outcome, dict[str, Any]]:
     """Go on with the run in the folder from its checkpoint, or from the beginning where it has none yet."""
-    with Checkpoint(folder / CHECKPOINT, tell=tell) as checkpoint:
+    with held_folder(folder), Checkpoint(folder / CHECKPOINT, tell=tell) as checkpoint:
         content = read_run(folder)  # now that nobody else writes it
         experiment = experiment_of(content["config"])
         experiment.check()

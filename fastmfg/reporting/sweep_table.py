@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmfg.files import write_whole
+from fastmfg.files import DAY, remove_leftovers, write_whole
 from fastmfg.reporting.plots import BLUE, GREY, ORANGE, axes, save
 from fastmfg.reporting.sweep import Config, Sweep
 from fastmfg.reporting.task_files import TaskFiles
@@ -48,6 +48,7 @@ def merge(sweep: Sweep, files: TaskFiles, folder: Path) -> dict[str, Any]:
             for line in lines:
                 writer.writerow(flat(json.loads(line)))
 
+    remove_leftovers(folder, (LINES, TABLE).__contains__, DAY)
     write_whole(folder / LINES, write_lines)
     write_whole(folder / TABLE, write_table)
     if points:

@@ -15,11 +15,15 @@ MOST_SURVIVORS = 10
 
 
 class Progress:
-    """A bar on stderr while work goes on; silent when stderr is no terminal."""
+    """A bar on stderr while work goes on, with rate and, where it is known, time left.
+
+    Silent when stdout or stderr is no terminal.
+    """
 
     def __init__(self, description: str, total: int | None, unit: str, stream: TextIO | None = None) -> None:
         out = sys.stderr if stream is None else stream
-        self.bar: Any = tqdm(total=total, desc=description, unit=unit, file=out, disable=not out.isatty(), leave=False)
+        seen = out.isatty() and (stream is not None or sys.stdout.isatty())
+        self.bar: Any = tqdm(total=total, desc=description, unit=unit, file=out, disable=not seen, leave=False)
 
     def __enter__(self) -> Progress:
         return self
@@ -92,7 +96,9 @@ def class_text(content: dict[str, Any]) -> str:
     text = f"{size['models']} models, {size['states']} states, {size['actions']} actions, horizon {size['horizon']}"
     if "game" not in config:
         return text
-    given = " ".join([*config["grid"], *config["param"]])
+    noise = config.get("reward_noise")
+    unknown = [] if noise is None else [f"reward_noise={noise:g}"]
+    given = " ".join([*config["grid"], *config["param"], *unknown])
     return f"{config['game']} ({given}): {text}"
 
 

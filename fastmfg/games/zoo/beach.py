@@ -11,14 +11,15 @@ from fastmfg.games.grid_game import priced_game
 
 
 def beach_bar(
-    n_states: int = 100, horizon: int = 3, *, bar: int | None = None, p_still: float = 0.5, log_eps: float = 1e-20
-) -> Game:
+    n_states: int = 100, horizon: int = 3, *, bar: int | None = None, p_still: float = 0.5, log_eps: float = 1e-20,
+    crowd_aversion_coef: float = 1.0,
+) -> Game:  # fmt: skip
     """People walk along a beach: near the bar, but not in a crowd.
 
     States 0..n-1 in a row; actions left, stay, right, to which noise is added: nothing with probability `p_still`,
     else one step either way; where that leads beyond the row, the agent is at its end. Reward
-    ``-distance(x, bar) - |move| / n - log(mu(x) + log_eps)``, the distance that of a ring of n places (MFGLib's
-    convention), the move charged at every step. Start: uniform.
+    ``-distance(x, bar) - |move| / n - crowd_aversion_coef log(mu(x) + log_eps)``, the distance that of a ring of n
+    places (MFGLib's convention), the move charged at every step. Start: uniform.
 
     Parameters
     ----------
@@ -29,6 +30,7 @@ def beach_bar(
         The bar's place, n // 2 by default.
     p_still : float in [0, 1)
     log_eps : float > 0
+    crowd_aversion_coef : float
     """
     n = whole("n_states", n_states, 2)
     place = n // 2 if bar is None else whole("bar", bar, 0)
@@ -48,6 +50,7 @@ def beach_bar(
         successors.reshape(n, 3, -1),
         chances.reshape(n, 3, -1),
         horizon=horizon,
+        crowd_aversion=real("crowd_aversion_coef", crowd_aversion_coef, -np.inf),
         epsilon=offset,
     )
     game.grid = Grid.of((n,), border="stay", moves=steps[:, None])

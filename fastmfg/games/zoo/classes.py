@@ -3,10 +3,14 @@
 ``zoo.classes.epidemic(infection=np.linspace(0.2, 0.9, 15), recovery=[0.1, 0.2], horizon=30)`` is a `ModelClass` of 30
 models; there is such a function for every name in `CLASSES`. Their models share rewards, start, legal actions and where
 rows lead, and differ in `thetas` alone.
+
+With ``reward_noise=sigma`` rewards are unknown, and observed under that noise: the parameters in `REWARDS` may then be
+axes as well, ``zoo.classes.beach_bar(crowd_aversion_coef=[0.5, 1.0, 2.0], reward_noise=0.5)``.
 """
 
 from __future__ import annotations
 
+import copy
 import difflib
 import functools
 import inspect
@@ -19,11 +23,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmfg.games import zoo
-from fastmfg.games.checks import Floats, Integers, choice
+from fastmfg.games.checks import Floats, Integers, choice, real
 from fastmfg.games.family import CompiledFamily
 from fastmfg.games.grid import merged
 from fastmfg.games.model_class import ModelClass
+from fastmfg.games.reward_noise import RewardNoise
+from fastmfg.games.reward_noise import reward_noise as as_noise
+from fastmfg.kernels import reward as reward_kernels
 from fastmfg.kernels import table
+from fastmfg.kernels.jit import Filler
+from fastmfg.kernels.zoo import epidemic as epidemic_kernels
+from fastmfg.kernels.zoo import infection as infection_kernels
+from fastmfg.memory import require_numbers
 
 CLASSES: dict[str, tuple[str, ...]] = {
     "beach_bar": ("p_still",),
@@ -46,17 +57,28 @@ CLASSES: dict[str, tuple[str, ...]] = {
 }
 """Games with something unknown in their transitions, and the parameters that a learner may be left to find out."""
 
+REWARDS: dict[str, tuple[str, Filler]] = {
+    "beach_bar": ("crowd_aversion_coef", reward_kernels.crowd_base_own),
+    "crowd_modelling_2d": ("crowd_aversion_coef", reward_kernels.crowd_base_own),
+    "epidemic": ("illness", epidemic_kernels.reward_own),
+    "susceptible_infected": ("illness_cost", infection_kernels.reward_own),
+}
+"""Parameters of rewards that a learner may be left to find out, each with the reward that reads it from `thetas`."""
+
 NESTED: dict[tuple[str, str], int] = {("routing", "links"): 2}
 """Learnable parameters that are sequences themselves, and how deep: an axis of them is one deeper."""
 
 
-def build(name: str, /, **grid: Any) -> ModelClass:
+def build(name: str, /, *, reward_noise: float | RewardNoise | None = None, **grid: Any) -> ModelClass:
     """The class of all combinations of a game's parameters.
 
     Parameters
     ----------
     name : str
         One of `CLASSES`.
+    reward_noise : float >= 0 or RewardNoise, optional
+        Rewards are unknown, and observed under Gaussian noise of this standard deviation. The parameter of the reward
+        in `REWARDS` is then learnable, where the game has one.
     **grid
         Parameters of the game. A sequence for a learnable parameter is an axis of the product; all else is passed on
         as it is. The last axis named varies fastest: model i has ``parameters(name, **grid)[i]``.
@@ -67,13 +89,17 @@ def build(name: str, /, **grid: Any) -> ModelClass:
         Unknown names, an axis that is empty or of a parameter that is not learnable; models that are equal, or that
         differ in more than their transitions' parameters. And whatever the game itself refuses.
     """
-    combinations = parameters(name, **grid)
+    combinations = parameters(name, reward_noise=reward_noise, **grid)
+    own = None if reward_noise is None else REWARDS.get(name)
     thetas: list[Floats] = []
     places: list[Integers] = []
     first: CompiledFamily | None = None
     for chosen in combinations:  # one at a time: what is shared may be large
-        family = _compiled(name, chosen)
-        first = family if first is None else first
+        family = _compiled(name, {key: value for key, value in chosen.items() if own is None or key != own[0]})
+        if first is None:
+            first = family
+            numbers = 2 * len(combinations) * family.thetas.size
+            require_numbers(f"a class of {len(combinations)} models of {name}", numbers, "take fewer models")
         _refuse_unlike(name, first, family, _text(name, combinations[0]), _text(name, chosen))
         thetas.append(family.thetas[0])
         alike = np.array_equal(family.common.successors, first.common.successors)
@@ -84,13 +110,18 @@ def build(name: str, /, **grid: Any) -> ModelClass:
         rows = np.stack(thetas)
     else:
         rows, successors = _on_common_places(thetas, places, first.n_states)
+    if own is not None:
+        rows, first = _with_own_rewards(name, own, rows, first, combinations)
     _refuse_twins(name, rows, combinations)
-    return ModelClass._of(_stacked(first, rows, successors))
+    models = ModelClass._of(_stacked(first, rows, successors))
+    return models if reward_noise is None else models.with_unknown_rewards(as_noise("reward_noise", reward_noise))
 
 
-def parameters(name: str, /, **grid: Any) -> list[dict[str, Any]]:
+def parameters(
+    name: str, /, *, reward_noise: float | RewardNoise | None = None, **grid: Any
+) -> list[dict[str, Any]]:  # fmt: skip
     """Arguments of the game of each model of ``build(name, **grid)``, in order."""
-    learnable = _learnable(name)
+    learnable = learnable_parameters(name, reward_noise is not None)
     known = inspect.signature(zoo.GAMES[name]).parameters
     axes: list[list[Any]] = []
     for key, value in grid.items():
@@ -99,17 +130,17 @@ def parameters(name: str, /, **grid: Any) -> list[dict[str, Any]]:
             axes.append(_axis(name, key, value))
             continue
         if _depth(value) > 0 and isinstance(known[key].default, (int, float, str)):
-            _refuse_axis(name, key)
+            _refuse_axis(name, key, learnable)
         axes.append([value])
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*axes)]
 
 
-def parse_grid(name: str, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
+def parse_grid(name: str, texts: Sequence[str], unknown_rewards: bool = False) -> dict[str, NDArray[Any]]:
     """Axes of a class from texts: ``infection=0.2:0.9:15`` (from, to, how many) or ``recovery=0.1,0.2,0.5``.
 
     Numbers written without a point give whole numbers wherever all of the axis are.
     """
-    learnable = _learnable(name)
+    learnable = learnable_parameters(name, unknown_rewards)
     axes: dict[str, NDArray[Any]] = {}
     for text in texts:
         key, equals, values = text.partition("=")
@@ -136,10 +167,24 @@ def __dir__() -> list[str]:
     return [*globals(), *CLASSES]
 
 
-def _learnable(name: str) -> tuple[str, ...]:
+def learnable_parameters(name: str, unknown_rewards: bool = False) -> tuple[str, ...]:
+    """What may be unknown of a game: of its transitions, and of its reward where rewards are."""
     if name in zoo.GAMES and name not in CLASSES:
         raise ValueError(f"{name} has nothing to learn in its transitions: classes are made of {', '.join(CLASSES)}")
-    return CLASSES[choice("name", name, tuple(CLASSES))]
+    transitions = CLASSES[choice("name", name, tuple(CLASSES))]
+    return (*transitions, REWARDS[name][0]) if unknown_rewards and name in REWARDS else transitions
+
+
+def _with_own_rewards(
+    name: str, own: tuple[str, Filler], rows: Floats, first: CompiledFamily, combinations: list[dict[str, Any]]
+) -> tuple[Floats, CompiledFamily]:
+    """Thetas that end with each model's parameter of the reward, and a family whose reward reads it there."""
+    key, filler = own
+    default = inspect.signature(zoo.GAMES[name]).parameters[key].default
+    values = [real(key, chosen.get(key, default), -np.inf) for chosen in combinations]
+    family = copy.copy(first)
+    family.reward = filler
+    return np.hstack([rows, np.array(values)[:, None]]), family
 
 
 def _depth(value: Any) -> int:
@@ -161,11 +206,13 @@ def _axis(name: str, key: str, value: Any) -> list[Any]:
     return [v.item() if isinstance(v, np.generic) else v for v in values]
 
 
-def _refuse_axis(name: str, key: str) -> None:
-    near = difflib.get_close_matches(key, CLASSES[name], n=1, cutoff=0.4)
+def _refuse_axis(name: str, key: str, learnable: tuple[str, ...]) -> None:
+    near = difflib.get_close_matches(key, learnable, n=1, cutoff=0.4)
     hint = f"; did you mean {near[0]!r}?" if near else ""
+    if name in REWARDS and key == REWARDS[name][0]:
+        hint = "; it is one of the reward, which may be unknown: give reward_noise"
     raise ValueError(
-        f"{key} of {name} takes one value for all models, which may differ in {', '.join(CLASSES[name])} only{hint}"
+        f"{key} of {name} takes one value for all models, which may differ in {', '.join(learnable)} only{hint}"
     )
 
 
@@ -176,10 +223,14 @@ def _compiled(name: str, chosen: dict[str, Any]) -> CompiledFamily:
     return family
 
 
+def _named(name: str) -> tuple[str, ...]:
+    return learnable_parameters(name, unknown_rewards=True)
+
+
 def _text(name: str, chosen: dict[str, Any]) -> str:
     """What tells a model from others."""
     return (
-        ", ".join(f"{key}={reprlib.repr(value)}" for key, value in chosen.items() if key in CLASSES[name]) or "defaults"
+        ", ".join(f"{key}={reprlib.repr(value)}" for key, value in chosen.items() if key in _named(name)) or "defaults"
     )
 
 
@@ -237,7 +288,7 @@ def _stacked(first: CompiledFamily, thetas: Floats, successors: Integers) -> Com
         n_actions=first.n_actions, horizon=first.horizon, shared=common.shared, thetas=thetas,
         aux_size=first.aux_size, joint=first.joint, checked=first.checked, statuses=first.statuses,
         successors=successors if successors.size else None, moves=common.moves if common.moves.size else None,
-    )  # fmt: skip
+    ).on_grid(first.grid)  # fmt: skip
 
 
 def _span(key: str, text: str) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Hard classes for learners: small, with known equilibria, distances and dimensions.
+"""Hard classes for learners: small, with known equilibria (`equilibria`), distances and dimensions.
 
 *Three-step games* (sectors, spirals, switch1d, two_clusters, hidden_density): as many states as actions, everyone
 starts in state 0. Step 1: action i leads to state i, so that ``mu_2 = pi_1(.|0)``. Step 2 is the model's own. Step 3
@@ -21,7 +21,7 @@ import numpy as np
 from fastmfg.games.checks import Floats, real, whole
 from fastmfg.games.family import CompiledFamily
 from fastmfg.games.linear import LinearClass, linear_class
-from fastmfg.games.model_class import ModelClass
+from fastmfg.games.model_class import ModelClass, require_class
 from fastmfg.kernels.jit import Filler
 from fastmfg.kernels.zoo import hard as kernels
 
@@ -112,6 +112,37 @@ def switch1d(n_each: int = 3) -> ModelClass:
     places = np.concatenate([np.tile(0.12 * (1.0 + steps / 4.0), 2), 0.45 - 0.045 * steps])
     shared = [SHARE, 0.8, 0.25, 0.004, 0.03, 0.018, 0.1]
     return _three_steps(kernels.prepare_switch, kernels.fill, shared, np.stack([kinds, places], axis=1), 2)
+
+
+def equilibria(models: ModelClass) -> Floats:
+    """An equilibrium of each model of `sectors`, `spirals` or `switch1d`, as policies [M, 3, S, S], in closed form.
+
+    The crowd of step 2 is ``a + D e_j``, the only one of `sectors`; on the line it is the one that the model's kind is
+    made for, which of the tents is the one near q.
+    """
+    family = require_class("models", models)._family
+    if family.prepare is kernels.prepare_sectors:
+        crowds = np.array(ANCHOR) + REACH * family.thetas
+    elif family.prepare is kernels.prepare_switch:
+        share = np.array([_line_equilibrium(kind, place, family.common.shared) for kind, place in family.thetas])
+        crowds = np.stack([share, 1.0 - share], axis=1)
+    else:
+        raise ValueError("models must be of sectors, spirals or switch1d: equilibria of others are not known")
+    S = family.n_states
+    policies = np.full((len(models), 3, S, S), 1.0 / S)
+    policies[:, 0, 0] = crowds / crowds.sum(axis=1, keepdims=True)
+    return policies
+
+
+def _line_equilibrium(kind: float, place: float, shared: Floats) -> float:
+    """x of `switch1d`."""
+    k, x0, half, shift, lift = (float(shared[i]) for i in (1, 2, 4, 5, 6))
+    if kind == kernels.LEFT:
+        return x0 + place
+    if kind == kernels.RIGHT:
+        return x0 - place
+    height = k * abs(place - x0) + lift  # beyond the tip: -k (x - x0) + height (1 - (x - q + shift) / half) = 0
+    return (k * x0 + height * (1.0 + (place - shift) / half)) / (k + height / half)
 
 
 def two_clusters(
@@ -254,4 +285,7 @@ def _three_steps(
         shared=np.array(shared, dtype=np.float64), thetas=np.ascontiguousarray(thetas),
         aux_size=n if aux_size is None else aux_size, statuses=statuses,
     )  # fmt: skip
-    return ModelClass._of(family)
+    same = np.zeros((3, n), dtype=np.bool_)
+    same[1] = fill is kernels.fill  # routing: step 2 leads where it leads whatever the action
+    same[2] = True
+    return ModelClass._of(family.declared(same))

@@ -4,12 +4,12 @@
 ``r(s,a) = -cost(a) - illness 1{s = 1}``.
 
 `shared` holds, flat and in this order: waning, illness, contacts [A], cost [A]; `theta` is (infection, recovery);
-`aux` is ``infection mu(1)``.
+`aux` is ``infection mu(1)``. Where rewards are unknown `theta` ends with the model's own illness.
 """
 
 import numpy as np
 
-from fastmfg.kernels.jit import FILL, PREPARE, REWARD, filler
+from fastmfg.kernels.jit import FILL, PREPARE, REWARD, filler, inline
 
 SUSCEPTIBLE, INFECTED, RECOVERED = 0, 1, 2
 
@@ -42,9 +42,20 @@ def fill(h, aux, shared, theta, lo, hi, out):
 
 @filler(REWARD)
 def reward(h, population, shared, theta, out):
+    charge(shared, shared[1], out)
+    return 0
+
+
+@filler(REWARD)
+def reward_own(h, population, shared, theta, out):
+    charge(shared, theta[theta.size - 1], out)
+    return 0
+
+
+@inline
+def charge(shared, illness, out):
     S, A = out.shape
-    illness, cost = shared[1], shared[2 + A : 2 + 2 * A]
+    cost = shared[2 + A : 2 + 2 * A]
     for s in range(S):
         for a in range(A):
             out[s, a] = -cost[a] - (illness if s == INFECTED else 0.0)
-    return 0

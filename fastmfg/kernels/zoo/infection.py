@@ -2,7 +2,8 @@
 
     P(1|0,0) = infection mu(1),  P(1|0,1) = 0,  P(0|1,.) = recovery;    r(s,a) = - illness 1{s=1} - distance 1{a=1}
 
-`theta`: infection, recovery; `shared`: cost of illness, cost of distance; `aux`: the chance to catch it.
+`theta`: infection, recovery; `shared`: cost of illness, cost of distance; `aux`: the chance to catch it. Where rewards
+are unknown `theta` ends with the model's own cost of illness.
 """
 
 from fastmfg.kernels.jit import FILL, PREPARE, REWARD, filler
@@ -28,4 +29,12 @@ def reward(h, population, shared, theta, out):
     for s in range(2):
         for a in range(2):
             out[s, a] = -shared[0] * s - shared[1] * a
+    return 0
+
+
+@filler(REWARD)
+def reward_own(h, population, shared, theta, out):
+    for s in range(2):
+        for a in range(2):
+            out[s, a] = -theta[theta.size - 1] * s - shared[1] * a
     return 0

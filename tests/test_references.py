@@ -1,0 +1,164 @@
+"""References chosen by information: gatherings, what they tell by brute force, and when a reference has served."""
+
+import itertools
+import math
+
+import naive_bridge as naive
+import numpy as np
+import pytest
+from learning_cases import KINDS, NoOracle, Recorder, linear, near_class, uniform
+from numpy.testing import assert_allclose, assert_array_equal
+
+import fastmfg as mfg
+from fastmfg.comparing.conditional import condition_members
+from fastmfg.learning import certified, references
+from fastmfg.learning.adversary import most_information
+from fastmfg.learning.state import Plan, State
+
+PLAN = {
+    "epsilon": 1e-3, "delta": 0.1, "strategy": "certified", "adversary": None, "evidence": "anytime",
+    "tolerance": None, "radius": None, "max_rounds": 50, "max_trajectories": None, "seed": 0,
+}  # fmt: skip
+
+
+def state(models, **settings):
+    return State(models, NoOracle(), Plan.of(len(models), **(PLAN | settings)), {})
+
+
+def conditional_rows(models, policy):
+    return np.stack([naive.conditional(models.initial, game.transition, policy)[1] for game in models])
+
+
+def hellinger(rows, weights):
+    """``sum_{M,N} w_M w_N H^2(P_M, P_N)`` [H, S, A], pair by pair."""
+    total = np.zeros(rows.shape[1:4])
+    for m, p in enumerate(rows):
+        for n, q in enumerate(rows):
+            total += weights[m] * weights[n] * 0.5 * ((np.sqrt(p) - np.sqrt(q)) ** 2).sum(axis=-1)
+    return total
+
+
+def expected(initial, rows, told, policy):
+    """What a deviation is told on average along a trajectory of the mixture's rows [H, S, A, S]."""
+    mu, total = initial, 0.0
+    for h in range(len(policy)):
+        joint = mu[:, None] * policy[h]
+        total += (joint * told[h]).sum()
+        mu = (joint[..., None] * rows[h]).sum(axis=(0, 1))
+    return total
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_deviation_is_told_more_and_the_reference_is_one(seed):
+    """The information of a reference is a maximum over all deviations: brute force over the deterministic ones."""
+    models = near_class(seed, M=4, S=2, A=2)
+    rng = np.random.default_rng(seed)
+    reference = rng.dirichlet(np.ones(2), (2, 2))
+    weights = rng.dirichlet(np.ones(4))
+    value, actions = most_information(condition_members(models._family, reference, np.arange(4)), weights)
+    rows = conditional_rows(models, reference)
+    told, mixture = hellinger(rows, weights), (weights[:, None, None, None, None] * rows).sum(axis=0)
+    corners = [np.eye(2)[np.array(chosen).reshape(2, 2)] for chosen in np.ndindex(2, 2, 2, 2)]
+    best = max(expected(models.initial, mixture, told, corner) for corner in corners)
+    assert_allclose(value, best, rtol=1e-12)
+    assert_allclose(expected(models.initial, mixture, told, np.eye(2)[actions]), best, rtol=1e-12)
+    assert expected(models.initial, mixture, told, reference) <= value + 1e-15
+
+
+def test_a_gathering_makes_for_its_goal():
+    """By one more backward induction: no policy visits the goal more often, at the density it was made for."""
+    models = linear(4, M=3, H=3, S=5, A=3)
+    leader = condition_members(models._family, uniform(models).copy(), np.array([1]))
+    for goal in range(5):
+        policy = references.gathering(leader, np.full(3, goal))
+        assert_array_equal(policy.max(axis=2), 1.0)
+        first = naive_gathering(models[1], uniform(models), goal)
+        assert_array_equal(policy, naive_gathering(models[1], first, goal))
+        crowd = mfg.condition(models[1], policy).density[:, goal]
+        spread = mfg.condition(models[1], uniform(models)).density[:, goal]
+        assert crowd[1] >= spread[1] - 1e-12
+
+
+def naive_gathering(game, reference, goal):
+    """Backward induction on visits to the goal after the first step; the lowest action on a tie."""
+    rows = mfg.condition(game, reference).transition
+    H, S, A = rows.shape[:3]
+    value, actions = np.zeros(S), np.empty((H, S), dtype=int)
+    for h in range(H - 1, -1, -1):
+        q = np.einsum("sax,x->sa", rows[h], value)
+        actions[h] = q.argmax(axis=1)
+        value = q.max(axis=1) + (np.arange(S) == goal if h > 0 else 0.0)
+    return np.eye(A)[actions]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_chosen_tells_most_and_is_certified(kind):
+    """Over every kind of class: legal, certified, and no less informative than the likeliest model's equilibrium."""
+    models = KINDS[kind]()
+    run = state(models)
+    chosen = certified.choose(run)
+    if chosen is None or chosen.certificate == "none" or len(models) == 1:
+        return
+    members, weights = references.rivals(run)
+    told = [references.reference_information(models._family, members, weights, np.array(run.candidates[i].policy))
+            for i in (chosen.candidate, run.equilibrium_candidate(int(run.order()[0])))]  # fmt: skip
+    assert told[0] >= told[1]
+    policy = run.candidates[chosen.candidate].policy
+    assert (policy[:, ~models.legal] == 0).all()
+    assert mfg.direct_certificate(models, policy, run.plan.elimination.tolerance, run.plan.epsilon).holds
+
+
+def test_rivals_are_the_likeliest_and_some_of_all():
+    run = state(linear(M=40))
+    assert_array_equal(references.rivals(run)[0][:8], range(8))
+    run.log_likelihood = -np.random.default_rng(0).permutation(40.0 * np.arange(40)) / 10
+    members, weights = references.rivals(run)
+    likeliest = np.argsort(-run.log_likelihood)
+    assert set(likeliest[:8]) <= set(members)
+    assert likeliest[39] in members
+    assert (members.size, weights.argmax()) == (16, list(members).index(likeliest[0]))
+    ratio = math.exp(0.5 * (run.log_likelihood[members[3]] - run.log_likelihood[likeliest[0]]))
+    assert_allclose(weights[3] / weights.max(), ratio)
+
+
+def test_large_games_and_single_steps_have_no_gatherings(monkeypatch):
+    models = linear(H=1)
+    found = references.best_gathering(models._family, np.arange(2), np.full(2, 0.5), uniform(models).copy())
+    assert found.size == 0
+    models = linear(H=2)
+    monkeypatch.setattr(references, "MOST_ENTRIES", 100)
+    found = references.best_gathering(models._family, np.arange(2), np.full(2, 0.5), uniform(models).copy())
+    assert found.size == 0
+
+
+def test_a_round_ends_when_half_of_the_class_is_gone():
+    """As the certificate promises; the next reference is chosen for those that are left."""
+    models = linear(5, M=12, S=6, H=3, scale=0.3)
+    oracle = Recorder(models[3], seed=1)
+    out = mfg.learn(models, oracle, epsilon=1e-3, delta=0.01)
+    before = [12, *(one.survivors for one in out.rounds)]
+    assert len(out.rounds) > 1
+    assert all(one.certificate == "direct" for one in out.rounds)
+    assert all(2 * now <= then for then, now in itertools.pairwise(before))
+    assert len({call.reference.tobytes() for call in oracle.calls}) > 1
+    assert any(one.source == "gathering" for one in out.rounds)
+
+
+def test_other_rules_keep_their_references():
+    """Equilibria alone: those rules are run as they were written."""
+    models = linear(5, M=12, S=6, H=3, scale=0.3)
+    for rule in ({"adversary": "max"}, {"adversary": "first", "evidence": "paper"}, {"strategy": "heuristic"}):
+        out = mfg.learn(models, mfg.MeanFieldOracle(models[3], seed=1), epsilon=1e-3, delta=0.01, **rule)
+        assert {one.source for one in out.rounds} == {"equilibrium"}
+
+
+def test_fewer_trajectories_than_with_the_equilibria():
+    """The same classes and seeds, choice by information against the heuristic's likeliest equilibrium."""
+    drawn = {"certified": [], "heuristic": []}
+    for seed in range(20):
+        models = linear(seed, M=20, S=8, H=3, scale=0.2)
+        for strategy, counts in drawn.items():
+            oracle = mfg.MeanFieldOracle(models[seed % 20], seed=seed)
+            counts.append(mfg.learn(models, oracle, epsilon=1e-3, delta=0.01, strategy=strategy).trajectories)
+    logs = np.log(np.array(list(drawn.values())) + 1.0)
+    assert (logs[0] - logs[1]).mean() < -0.1
