@@ -14,14 +14,14 @@ from fastmfg.planning import passes, segments
 
 GAMES = {
     "torus": lambda: zoo.crowd_modelling_2d(40, 3),
-    "walls": lambda: zoo.crowd_modelling_2d(23, 3, forbidden_states=[(3, 4), (3, 5), (10, 0), (22, 22)]),
-    "ring": lambda: zoo.crowd_modelling_1d(700, 3),
-    "calm": lambda: zoo.crowd_modelling_2d(20, 3, noise_intensity=0.0),
-    "border": lambda: on_grid(mfg.Grid.of((30, 17), border="stay")),
-    "three axes": lambda: on_grid(mfg.Grid.of((3, 5, 40), border="illegal")),
-    "sparse": lambda: zoo.beach_bar(300, 3),
-    "sparse grid": lambda: zoo.crowd_motion(20, 20, 3),
-    "one block": lambda: zoo.crowd_modelling_2d(16, 3),
+    "walls": lambda: zoo.crowd_modelling_2d(45, 3, forbidden_states=[(3, 4), (3, 5), (10, 0), (44, 44)]),
+    "ring": lambda: zoo.crowd_modelling_1d(2500, 3),
+    "calm": lambda: zoo.crowd_modelling_2d(40, 3, noise_intensity=0.0),
+    "border": lambda: on_grid(mfg.Grid.of((90, 17), border="stay")),
+    "three axes": lambda: on_grid(mfg.Grid.of((3, 20, 40), border="illegal")),
+    "sparse": lambda: zoo.beach_bar(3000, 3),
+    "sparse grid": lambda: zoo.crowd_motion(40, 40, 3),
+    "one block": lambda: zoo.crowd_modelling_2d(32, 3),
 }
 
 

@@ -22,7 +22,7 @@ from fastmfg.kernels.passes import (
     reward_pair,
 )
 from fastmfg.kernels.rows import is_factored
-from fastmfg.kernels.segments import BLOCK
+from fastmfg.kernels.segments import BLOCK, add_ahead, in_segments
 from fastmfg.kernels.team import claim, claim_next, end_phase, note
 
 
@@ -67,25 +67,36 @@ def descend(prepare, fill, reward, part, common, theta, turned, joint, step, ite
     tile = own_tile(common)
     q, top, total = np.empty((A, BLOCK)), np.empty(BLOCK), np.empty(BLOCK)
     V, V_next = work.values[0], work.values[1]
-    phase = 0
+    factored, along = is_factored(common), in_segments(turned.rows_from)
+    shared, legal, rows_from = common.shared, turned.legal, turned.rows_from
+    fault, phase = work.fault, 0
     for _ in range(iterations):
         phase = push_all(prepare, fill, common, theta, turned, joint, pi, work, phase, tile)
         for h in range(H - 1, -1, -1):
             last, place = h + 1 == H, (H - 1 - h) % 2
             if place == 0:
                 phase = reward_pair(reward, common, theta, joint, pi, work, h, phase)
-            if is_factored(common) and not last:
+            if factored and not last:
                 phase = average_all(fill, common, theta, turned, work, h, V_next, moved, phase, tile)
+            # per block only what it needs: tuples of many arrays are counted as in use, array by array, at every call
+            mu, aux, table, y_h, pi_h = work.density[h], work.aux[h], work.rewards[place], y[h], pi[h]
+            ahead = moved if factored else V_next
             p = claim(board, phase)
             while p < P:
                 for lo in range(parts[p], parts[p + 1], BLOCK):
                     hi = min(parts[p + 1], lo + BLOCK)
-                    block_rewards(part, common, theta, work, h, place, lo, hi, q)
+                    note(fault, block_rewards(part, shared, theta, h, mu, table, lo, hi, q))
                     if not last:
-                        add_expected(fill, common, theta, turned, work, h, V_next, moved, lo, hi, tile, q)
-                    close_block(q, turned.legal, step, lo, hi, y[h], pi[h], top, total, V)
+                        if along:
+                            add_ahead(rows_from, lo // BLOCK, lo, ahead, q)
+                        else:
+                            status = add_expected(
+                                fill, common, theta, turned, h, aux, work.rows, V_next, moved, lo, hi, tile, q
+                            )
+                            note(fault, status)
+                    close_block(q, legal, step, lo, hi, y_h, pi_h, top, total, V)
                 if h == 0 and not np.isfinite(V[parts[p] : parts[p + 1]].sum()):
-                    note(work.fault, NOT_FINITE)
+                    note(fault, NOT_FINITE)
                 p = claim_next(board, phase)
             phase = end_phase(board, phase, P)
             V, V_next = V_next, V

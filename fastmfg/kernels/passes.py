@@ -12,7 +12,7 @@ from numba import types
 
 from fastmfg.kernels.jit import B2, F2, F3, F4, I1, I2, inline
 from fastmfg.kernels.rows import dot, gather_dot, is_factored, scatter
-from fastmfg.kernels.segments import BLOCK, SEGMENTS, Segments, add_ahead, add_moved, add_weighted, in_segments
+from fastmfg.kernels.segments import BLOCK, SEGMENTS, Segments, add_moved, add_weighted, in_segments
 from fastmfg.kernels.team import claim, claim_next, end_phase, note
 
 NOT_FINITE = -1
@@ -42,7 +42,7 @@ class Workspace(NamedTuple):
     flows: np.ndarray  # [2, P, S]   what each part sends where
     values: np.ndarray  # [4, S]   of two steps: of the policy, and greedily
     moved: np.ndarray  # [2, S]
-    rewards: np.ndarray  # [2, S, A]   of two steps; empty where rewards come by parts
+    rewards: np.ndarray  # [2, S, A]   of two steps; [2, 0, A] where rewards come by parts
     populations: np.ndarray  # [2, S*A]   of joint populations; empty for others
     rows: np.ndarray  # [H - 1, S, A, K]   rows kept from the pass forwards for the pass back; empty where they are not
     fault: np.ndarray  # [1]
@@ -293,27 +293,28 @@ def average_all(fill, common, theta, turned, work, h, V, out, phase, tile):
 
 
 @inline
-def block_rewards(part, common, theta, work, h, place, lo, hi, q):
-    """``q [A, B] = r`` of the states lo..hi-1: those of the table made last, or asked for here."""
-    if work.rewards.size == 0:
-        note(work.fault, part(h, work.density[h], common.shared, theta, lo, hi, q))
-        return
-    block = work.rewards[place, lo:hi]
+def block_rewards(part, shared, theta, h, mu, table, lo, hi, q):
+    """``q [A, B] = r`` of the states lo..hi-1, of a table ``[S, A]`` or, where it is empty, asked for; the status."""
+    if table.size == 0:
+        return part(h, mu, shared, theta, lo, hi, q)
+    block = table[lo:hi]
     for a in range(q.shape[0]):
         q_a = q[a]
         for i in range(hi - lo):
             q_a[i] = block[i, a]
+    return 0
 
 
 @inline
-def add_expected(fill, common, theta, turned, work, h, V, moved, lo, hi, tile, q):
-    """``q [A, B] +=`` what is expected of V a step later; `moved` is its mean over noise where the game is factored."""
-    if in_segments(turned.rows_from):
-        add_ahead(turned.rows_from, lo // BLOCK, lo, moved if is_factored(common) else V, q)
-    elif is_factored(common):
+def add_expected(fill, common, theta, turned, h, aux, rows, V, moved, lo, hi, tile, q):
+    """``q [A, B] +=`` what is expected of V a step later, where rows are not in segments; the status of the family.
+
+    `moved` is the mean of V over noise where the game is factored.
+    """
+    if is_factored(common):
         for a in range(q.shape[0]):
             q_a, target = q[a], turned.moves[a, lo:hi]
             for i in range(target.size):
                 q_a[i] += moved[target[i]]
-    else:
-        note(work.fault, along_rows(fill, common, theta, h, work.aux[h], V, lo, hi, tile, work.rows, q))
+        return 0
+    return along_rows(fill, common, theta, h, aux, V, lo, hi, tile, rows, q)

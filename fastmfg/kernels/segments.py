@@ -13,7 +13,7 @@ from numba import types
 
 from fastmfg.kernels.jit import F1, I1, inline
 
-BLOCK = 256
+BLOCK = 1024
 """States whose values and exponentials are taken at a time."""
 
 

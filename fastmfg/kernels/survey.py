@@ -22,7 +22,7 @@ from fastmfg.kernels.passes import (
     rows_again,
 )
 from fastmfg.kernels.rows import is_factored
-from fastmfg.kernels.segments import BLOCK, in_segments
+from fastmfg.kernels.segments import BLOCK, add_ahead, in_segments
 from fastmfg.kernels.team import claim, claim_next, end_phase, note
 
 ACTIONS = types.int16[:, ::1]
@@ -139,7 +139,8 @@ def survey(prepare, fill, reward, part, common, theta, turned, joint, pi, weigh,
     P = parts.size - 1
     tile = own_tile(common)
     q, q_star = np.empty((A, BLOCK)), np.empty((A, BLOCK))
-    factored = is_factored(common)
+    factored, along = is_factored(common), in_segments(turned.rows_from)
+    shared, legal, rows_from, fault = common.shared, turned.legal, turned.rows_from, work.fault
     phase = push_all(prepare, fill, common, theta, turned, joint, pi, work, 0, tile)
     for h in range(H - 1, -1, -1):
         last, place = h + 1 == H, (H - 1 - h) % 2
@@ -154,36 +155,47 @@ def survey(prepare, fill, reward, part, common, theta, turned, joint, pi, weigh,
                 if weigh:
                     phase = average_all(fill, common, theta, turned, work, h, V_next, moved[0], phase, tile)
                 phase = average_all(fill, common, theta, turned, work, h, W_next, moved[1], phase, tile)
+        mu, aux, table, pi_h = work.density[h], work.aux[h], work.rewards[place], pi[h]  # as in `descend`
+        ahead_v, ahead_w = (moved[0], moved[1]) if factored else (V_next, W_next)
         p = claim(board, phase)
         while p < P:
             for lo in range(parts[p], parts[p + 1], BLOCK):
                 hi = min(parts[p + 1], lo + BLOCK)
-                block_rewards(part, common, theta, work, h, place, lo, hi, q_star)
+                note(fault, block_rewards(part, shared, theta, h, mu, table, lo, hi, q_star))
                 if weigh:
                     for a in range(A):
-                        q[a] = q_star[a]
-                if not last:
-                    if weigh and not factored and not in_segments(turned.rows_from):
-                        status = two_along_rows(
-                            fill, common, theta, h, work.aux[h], V_next, W_next, lo, hi, tile, work.rows, q, q_star
+                        q[a, : hi - lo] = q_star[a, : hi - lo]
+                if not last and along:
+                    if weigh:
+                        add_ahead(rows_from, lo // BLOCK, lo, ahead_v, q)
+                    add_ahead(rows_from, lo // BLOCK, lo, ahead_w, q_star)
+                elif not last and weigh and not factored:
+                    status = two_along_rows(
+                        fill, common, theta, h, aux, V_next, W_next, lo, hi, tile, work.rows, q, q_star
+                    )
+                    note(fault, status)
+                elif not last:
+                    if weigh:
+                        status = add_expected(
+                            fill, common, theta, turned, h, aux, work.rows, V_next, ahead_v, lo, hi, tile, q
                         )
-                        note(work.fault, status)
-                    else:
-                        if weigh:
-                            add_expected(fill, common, theta, turned, work, h, V_next, moved[0], lo, hi, tile, q)
-                        add_expected(fill, common, theta, turned, work, h, W_next, moved[1], lo, hi, tile, q_star)
+                        note(fault, status)
+                    status = add_expected(
+                        fill, common, theta, turned, h, aux, work.rows, W_next, ahead_w, lo, hi, tile, q_star
+                    )
+                    note(fault, status)
                 if weigh:
-                    weigh_block(q, pi[h], lo, hi, V)
-                best_of_block(q_star, turned.legal, lo, hi, W)
+                    weigh_block(q, pi_h, lo, hi, V)
+                best_of_block(q_star, legal, lo, hi, W)
                 if greedy.size > 0:
-                    actions_of_block(q_star, turned.legal, lo, hi, W, greedy[h])
+                    actions_of_block(q_star, legal, lo, hi, W, greedy[h])
                 if q_out.size > 0:
                     for s in range(lo, hi):
                         for a in range(A):
                             q_out[h, s, a] = q[a, s - lo]
             lo, hi = parts[p], parts[p + 1]
             if h == 0 and not np.isfinite(W[lo:hi].sum() + (V[lo:hi].sum() if weigh else 0.0)):
-                note(work.fault, NOT_FINITE)
+                note(fault, NOT_FINITE)
             p = claim_next(board, phase)
         phase = end_phase(board, phase, P)
 

@@ -86,7 +86,7 @@ class Passes:
             flows=np.empty((2, self.parts, 0 if by_segments else S)),
             values=np.zeros((4, S)),
             moved=np.empty((2, S)),
-            rewards=np.empty((0 if by_parts else 2, S, A)),
+            rewards=np.empty((2, 0 if by_parts else S, A)),
             populations=np.empty((2, S * A if family.joint else 0)),
             rows=_scratch(rows_kept(family)),
             fault=new_fault(),

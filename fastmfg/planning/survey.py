@@ -41,11 +41,11 @@ def survey(game: Game, pi: Floats, *, q: bool = False, greedy: bool = False, pas
     return Survey(shared.work.density, shared.work.aux, q_out, actions, *returns, max(gap, 0.0))
 
 
-def respond(game: Game, pi: Floats) -> tuple[Actions, float]:
+def respond(game: Game, pi: Floats, passes: Passes | None = None) -> tuple[Actions, float]:
     """Actions [H, S] and return of the best response to a policy [H, A, S], whose own values are left out."""
-    passes = Passes(game)
-    actions = _survey(passes, pi, False, False, True)[1]
-    return actions, float((passes.work.values[2] * passes.family.common.initial).sum())
+    shared = Passes(game) if passes is None else passes
+    actions = _survey(shared, pi, False, False, True)[1]
+    return actions, float((shared.work.values[2] * shared.family.common.initial).sum())
 
 
 def _survey(passes: Passes, pi: Floats, weigh: bool, q: bool, greedy: bool) -> tuple[Floats, Actions]:
@@ -64,13 +64,13 @@ def _survey(passes: Passes, pi: Floats, weigh: bool, q: bool, greedy: bool) -> t
     return q_out, actions
 
 
-def follow(game: Game, pi: Floats) -> Floats:
-    """Density [H, S] of a policy [H, A, S] of any strides."""
-    passes = Passes(game)
-    f = passes.family
+def follow(game: Game, pi: Floats, passes: Passes | None = None) -> Floats:
+    """Density [H, S] of a policy [H, A, S] of any strides; that of `passes` where they are given."""
+    shared = Passes(game) if passes is None else passes
+    f = shared.family
 
     def member(work: Workspace) -> None:
-        kernels.follow(f.prepare, f.fill, f.common, f.thetas[passes.member], passes.turned, f.joint, pi, work)
+        kernels.follow(f.prepare, f.fill, f.common, f.thetas[shared.member], shared.turned, f.joint, pi, work)
 
-    passes.run(member)
-    return passes.work.density
+    shared.run(member)
+    return shared.work.density
