@@ -38,6 +38,9 @@ GOALS = 24
 MOST_ENTRIES, LEAST_GOALS = 4_000_000_000, 4
 """Entries of rows that a choice may take, about: fewer goals in larger games, and none at all where these are few."""
 
+SCREENED, FINALISTS = 4, 2
+"""Rivals by which all gatherings are compared first, and how many of them are compared by all rivals then."""
+
 KNOWN = 8
 """Policies looked at before that are compared too, the latest."""
 
@@ -122,9 +125,17 @@ def _most_informative(
     leader: ConditionalClass, goals: Integers, members: Integers, weights: Floats
 ) -> tuple[Integers, float]:
     """The goals [H] of the most informative gathering, and its information; the first on a tie."""
-    values = [reference_information(leader.family, members, weights, gathering(leader, goal)) for goal in goals]
+    policies = [gathering(leader, goal) for goal in goals]
+    if members.size > SCREENED and len(goals) > FINALISTS:
+        few = np.sort(np.argsort(-weights, kind="stable")[:SCREENED])
+        share = weights[few] / weights[few].sum()
+        first = [reference_information(leader.family, members[few], share, policy) for policy in policies]
+        finalists = np.sort(np.argsort(-np.array(first), kind="stable")[:FINALISTS])
+    else:
+        finalists = np.arange(len(goals))
+    values = [reference_information(leader.family, members, weights, policies[i]) for i in finalists]
     best = int(np.argmax(values))
-    return goals[best], values[best]
+    return goals[finalists[best]], values[best]
 
 
 def gathering(leader: ConditionalClass, goals: Integers) -> Floats:
