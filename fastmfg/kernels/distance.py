@@ -170,11 +170,9 @@ def block_distances(fill, common, thetas, members, aux, reward, rows, cols, want
     X, Y = np.empty((R, 1, A, K)), np.empty((C, 1, A, K))
     gap = np.empty((R, C, A))
     future_x, future_y = np.zeros((R, C, A)), np.zeros((C, R, A))
-    V_x, V_y = (
-        np.zeros((R, C, S)),
-        np.zeros((C, R, S)),
-    )  # of the step h + 1; trajectories of the row's, the column's model
-    W_x, W_y = np.zeros((R, C, S)), np.zeros((C, R, S))  # of the step h
+    # values of the step h + 1 and of the step h, with trajectories of the row's model and of the column's
+    V_x, V_y = np.zeros((R, C, S)), np.zeros((C, R, S))
+    W_x, W_y = np.zeros((R, C, S)), np.zeros((C, R, S))
     for h in range(H - 1, -1, -1):
         for s in range(S):
             status = fill_tiles(fill, common, thetas, members, aux, rows, rows_needed, h, s, X)

@@ -54,15 +54,20 @@ def learn_summary(content: dict[str, Any], folder: Any) -> str:
         lines.append(f"epsilon     {epsilon_text(content)}")
     if content["resumed_from_round"] is not None:
         lines.append(f"resumed     from the checkpoint after round {content['resumed_from_round']}")
-    lines += ["", "round  branch   reference  neighbours  trajectories  models left     bound  seconds"]
+    lines += ["", "round  branch   reference     neighbours  trajectories  models left     bound  seconds"]
     lines += [
-        f"{i:5d}  {r['branch']:7s}  {r['reference_model']:9d}  {r['neighbours']:10d}  {r['trajectories']:12d}"
+        f"{i:5d}  {r['branch']:7s}  {reference_text(r):12s}  {r['neighbours']:10d}  {r['trajectories']:12d}"
         f"  {r['survivors']:11d}  {r['ne_gap_bound']:8.2g}  {r['seconds']:7.2f}"
         for i, r in enumerate(content["rounds"], start=1)
     ]
     if not content["rounds"]:
         lines.append("    -  nothing had to be sampled")
     return "\n".join([*lines, "", *outcome_lines(content), f"written to  {folder}"])
+
+
+def reference_text(row: dict[str, Any]) -> str:
+    """Whose equilibrium the reference policy of a round was, or where else it came from."""
+    return f"model {row['reference_model']}" if row["reference_model"] >= 0 else str(row["source"])
 
 
 def outcome_lines(content: dict[str, Any]) -> list[str]:
