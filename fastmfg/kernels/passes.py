@@ -25,9 +25,7 @@ class Turned(NamedTuple):
     legal: np.ndarray  # [A, S]   empty where all actions are legal everywhere
     moves: np.ndarray  # [A, S] int32   of a factored game; empty for others, and where there are segments
     places: np.ndarray  # [K, S] int32   where noise leads; likewise
-    rows_to: (
-        Segments  # rows of a sparse game, moves of a factored one, by where they lead; empty where a table is as good
-    )
+    rows_to: Segments  # sparse rows, or a factored game's moves, by where they lead; empty where runs are short
     rows_from: Segments  # the same by where they start
     noise_to: Segments  # noise of a factored game by where it leads; only where moves are in segments too
     noise_from: Segments

@@ -88,7 +88,7 @@ class Passes:
             moved=np.empty((2, S)),
             rewards=np.empty((2, 0 if by_parts else S, A)),
             populations=np.empty((2, S * A if family.joint else 0)),
-            rows=_scratch(rows_kept(family)),
+            rows=np.empty((0, 0, 0, 0)),
             fault=new_fault(),
             board=np.empty((0, 2), dtype=np.int64),
         )
@@ -100,7 +100,8 @@ class Passes:
         `member` calls the kernel.
         """
         phases = times * kernels.PHASES * self.family.horizon
-        work = self.work._replace(board=np.zeros((phases, 2), dtype=np.int64))
+        rows = _scratch(rows_kept(self.family))  # of the thread that runs, whoever made this
+        work = self.work._replace(board=np.zeros((phases, 2), dtype=np.int64), rows=rows)
         run_team(lambda: member(work), self.parts if times * self.entries > TEAM_ENTRIES else 1)
         status = int(work.fault[0])
         if status == kernels.NOT_FINITE:
