@@ -117,10 +117,10 @@ def test_compiled_code_is_kept_for_the_next_process(copy):
 def test_an_edited_helper_of_another_module_is_not_used_from_the_cache(copy):
     before = run(USE_A_REWARD, copy, PYTHONPATH=str(copy))
     assert before["reward"] == pytest.approx(-math.log(1e-11) - math.log(0.5))
-    helper = copy / "fastmfg" / "kernels" / "density.py"  # `population_of` is compiled into `reward.rewards`
+    helper = copy / "fastmfg" / "kernels" / "density.py"  # `population_view` is compiled into `reward.rewards`
     text = helper.read_text()
-    assert text.count("out[s] = mu[s]\n") == 1
-    helper.write_text(text.replace("out[s] = mu[s]\n", "out[s] = 2.0 * mu[s]\n"))
+    assert text.count("        return mu\n") == 1
+    helper.write_text(text.replace("        return mu\n", "        return 2.0 * mu\n"))
     after = run(USE_A_REWARD, copy, PYTHONPATH=str(copy))
     assert after["reward"] == pytest.approx(-math.log(1e-11) - math.log(1.0))
 

@@ -5,7 +5,9 @@ import pytest
 from builders import rows
 
 from fastmfg.comparing.conditional import KNOWN
+from fastmfg.games.transitions import transitions_of
 from fastmfg.kernels import backup, density, distance, information, likelihood, linear, walk
+from fastmfg.kernels.forms import Pairs
 from fastmfg.kernels.jit import Common
 
 H, S, A, D = 3, 5, 2, 2
@@ -26,14 +28,16 @@ class Broken:
         self.thetas, self.aux = rng.standard_normal((2, H * D * S)), rng.standard_normal((2, H, D * S))
         self.models = (linear.fill, self.common, self.thetas, np.arange(2), self.aux)
         self.policies, self.policy_of = rows(rng, (1, H, S, A)), np.zeros(2, dtype=np.int64)
+        self.transitions = transitions_of(linear.prepare, linear.fill, self.common)
+        self.pairs = Pairs(self.thetas, np.arange(2), self.policies, self.policy_of)
         self.block = (np.array([0]), np.array([0, 1]), np.array([[False, True]]))
 
     def back_up(self):
-        q, greedy, value = np.empty((2, H, S, A)), np.empty((2, H, S), dtype=np.int64), np.empty((2, 2, S))
-        return backup.back_up(*self.models, np.zeros(q.shape), self.policies, self.policy_of, q, greedy, value)
+        q, greedy, value = np.empty((2, H, S, A)), np.empty((2, H, S), dtype=np.int32), np.empty((2, 2, S))
+        return backup.back_up(self.transitions, self.pairs, self.aux, np.zeros(q.shape), q, greedy, value)
 
     def occupy(self):
-        return density.occupy(*self.models, self.policies, self.policy_of, np.empty((2, H, S)))
+        return density.occupy(self.transitions, self.pairs, self.aux, np.empty((2, H, S)))
 
     def block_distances(self):
         return distance.block_distances(*self.models, KNOWN, *self.block, np.empty((1, 2, 2)))

@@ -6,7 +6,9 @@ import pytest
 from builders import ROW_KINDS, numbers, policy, rows, tables
 from numpy.testing import assert_allclose, assert_array_equal
 
+from fastmfg.games.transitions import transitions_of
 from fastmfg.kernels import backup, information, softmax, table
+from fastmfg.kernels.forms import Pairs
 from fastmfg.kernels.jit import Common
 
 SIZES = [  # models, H, S, A; the last ones take several tiles
@@ -30,9 +32,10 @@ def test_back_up(sizes, kind, masked):
     policies = np.stack([policy(rng, H, t.legal, kind) for _ in range(3)])
     members, policy_of = rng.permutation(M), rng.integers(0, 3, M)
     r = numbers(rng, (M, H, S, A), kind)
-    q, greedy, value = np.full((M, H, S, A), np.nan), np.full((M, H, S), -1), np.full((M, 2, S), np.nan)
+    q, greedy, value = np.full((M, H, S, A), np.nan), np.full((M, H, S), -1, dtype=np.int32), np.full((M, 2, S), np.nan)
     for _ in range(2):  # a second pass finds nothing left over from the first
-        backup.back_up(table.fill, t.common, t.thetas, members, t.aux, r, policies, policy_of, q, greedy, value)
+        pairs = Pairs(t.thetas, members, policies, policy_of)
+        backup.back_up(transitions_of(table.prepare, table.fill, t.common), pairs, t.aux, r, q, greedy, value)
         for i in range(M):
             ref = naive.back_up(t.P[members[i]], r[i], policies[policy_of[i]], t.legal)
             assert_allclose(q[i], ref[0], atol=1e-13)
@@ -47,13 +50,12 @@ def test_back_up_takes_the_lowest_legal_action_on_a_tie():
     r = np.zeros((1, 2, 3, 3))
     r[..., 0] = 5.0  # best, but illegal in two states
     r[0, :, 1] = 5.0
-    greedy = np.full((1, 2, 3), -1)
+    greedy = np.full((1, 2, 3), -1, dtype=np.int32)
     pi = naive.back_up(P[0], r[0], np.zeros((2, 3, 3)), legal)[1]
     q, value = np.empty((1, 2, 3, 3)), np.empty((1, 2, 3))
-    backup.back_up(
-        table.fill, common, P.reshape(1, -1), np.array([0]), np.empty((1, 2, 0)), r, np.zeros((1, 2, 3, 3)),
-        np.array([0]), q, greedy, value,
-    )  # fmt: skip
+    pairs = Pairs(P.reshape(1, -1), np.array([0]), np.zeros((1, 2, 3, 3)), np.array([0]))
+    transitions = transitions_of(table.prepare, table.fill, common)
+    backup.back_up(transitions, pairs, np.empty((1, 2, 0)), r, q, greedy, value)
     assert_array_equal(greedy[0], pi)
     assert_array_equal(greedy[0], [[1, 0, 2]] * 2)
 

@@ -413,12 +413,13 @@ def random_game(seed):
     return game, coupling == "monotone" and not moved
 
 
-def test_the_share_of_random_games_solved():
+@pytest.mark.parametrize("n_games", [24, pytest.param(200, marks=pytest.mark.statistics)])
+def test_the_share_of_random_games_solved(n_games):
     solved = {True: [], False: []}
-    for seed in range(200):
+    for seed in range(n_games):  # each run of eight has every coupling, with and without a crowd that moves
         game, monotone = random_game(seed)
         solved[monotone].append(check_solved(game))
-    assert len(solved[True]) == 25
+    assert len(solved[True]) == n_games // 8
     assert all(solved[True])
     assert np.mean(solved[False]) >= 0.95
 
