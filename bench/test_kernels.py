@@ -10,6 +10,7 @@ import pytest
 import fastmfg as mfg
 from fastmfg.comparing.conditional import KNOWN
 from fastmfg.kernels import backup, density, distance, information, likelihood, reward, softmax, walk
+from fastmfg.kernels.forms import Pairs
 
 SIZES = [(10, 4, 3), (30, 10, 3), (100, 50, 3)]  # S, A, H
 MODELS = 8  # of kernels that take a batch of models
@@ -82,9 +83,9 @@ def run(bed, meter):
 
 
 def test_push(bed, run):
-    fill, common, thetas, members, aux = bed.models()
+    _, _, thetas, members, aux = bed.models()
     mu, aux, fault = np.empty((MODELS, bed.H, bed.S)), np.empty_like(aux), np.zeros((MODELS, 5), dtype=int)
-    args = (bed.family.prepare, fill, common, thetas, members, *bed.policies(), False, False, mu, aux, fault)
+    args = (bed.family.compiled_rows, Pairs(thetas, members, *bed.policies()), False, False, mu, aux, fault)
     game = naive.linear_game(bed.phi, bed.U, bed.psi[LAST])
 
     def twin():
@@ -96,7 +97,9 @@ def test_push(bed, run):
 def test_occupy(bed, run):
     deviation = bed.rng.dirichlet(np.ones(bed.A), (bed.H, bed.S))
     mu = np.empty((MODELS, bed.H, bed.S))
-    args = (*bed.models(), deviation[None], np.zeros(MODELS, dtype=int), mu)
+    _, _, thetas, members, aux = bed.models()
+    pairs = Pairs(thetas, members, deviation[None], np.zeros(MODELS, dtype=int))
+    args = (bed.family.compiled_rows, pairs, aux, mu)
 
     def twin():
         return naive.occupy(bed.initial, deviation, bed.pair[0])
@@ -134,10 +137,11 @@ def test_reward_step(bed, run):
 def test_back_up(bed, run):
     q, greedy, value = (
         np.empty_like(bed.rewards),
-        np.empty((MODELS, bed.H, bed.S), dtype=int),
+        np.empty((MODELS, bed.H, bed.S), dtype=np.int32),
         np.empty((MODELS, 2, bed.S)),
     )
-    args = (*bed.models(), bed.rewards, *bed.policies(), q, greedy, value)
+    _, _, thetas, members, aux = bed.models()
+    args = (bed.family.compiled_rows, Pairs(thetas, members, *bed.policies()), aux, bed.rewards, q, greedy, value)
 
     def twin():
         return naive.back_up(bed.pair[0], bed.rewards[LAST], bed.policy, bed.legal)

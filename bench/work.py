@@ -117,15 +117,15 @@ def _tables(models, steps, S, A):
     return models * steps * S * A * S
 
 
-def _push(prepare, fill, common, thetas, members, policies, policy_of, joint, check, density, aux, fault):
+def _push(transitions, pairs, joint, check, density, aux, fault):
     n, H, S = density.shape
-    rows = _tables(n, H if check else H - 1, S, policies.shape[3])
+    rows = _tables(n, H if check else H - 1, S, pairs.policies.shape[3])
     return Work(multiply_adds=(FILL + 1) * rows + PREPARE * n * H * S)
 
 
-def _occupy(fill, common, thetas, members, aux, policies, policy_of, density):
+def _occupy(transitions, pairs, aux, density):
     n, H, S = density.shape
-    return Work(multiply_adds=(FILL + 1) * _tables(n, H - 1, S, policies.shape[3]))
+    return Work(multiply_adds=(FILL + 1) * _tables(n, H - 1, S, pairs.policies.shape[3]))
 
 
 def _tabulate(prepare, fill, common, theta, h, population, aux, out):
@@ -140,7 +140,7 @@ def _reward_step(reward, common, theta, h, population, out):
     return Work(bytes=out.nbytes)
 
 
-def _back_up(fill, common, thetas, members, aux, reward, policies, policy_of, q, greedy, value):
+def _back_up(transitions, pairs, aux, reward, q, greedy, value):
     n, H, S, A = reward.shape
     return Work(multiply_adds=(FILL + 2) * _tables(n, H - 1, S, A))
 

@@ -6,6 +6,8 @@ import signal
 import hypothesis
 import pytest
 
+os.environ.setdefault("FASTMFG_CHECK_KERNELS", "1")  # kernels themselves look at no argument
+
 hypothesis.settings.register_profile("steady", max_examples=15, deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("steady")
 

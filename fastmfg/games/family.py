@@ -20,6 +20,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self, cast
 
@@ -44,9 +45,12 @@ from fastmfg.games.checks import (
 from fastmfg.games.grid import Grid
 from fastmfg.games.layout import Layout
 from fastmfg.games.reward_noise import RewardNoise
+from fastmfg.games.transitions import transitions_of
 from fastmfg.kernels import density as density_kernels
 from fastmfg.kernels import reward as reward_kernels
 from fastmfg.kernels import table
+from fastmfg.kernels.forms import Pairs, Transitions
+from fastmfg.kernels.forward import FAULT_STATUS
 from fastmfg.kernels.jit import FILL, PREPARE, REWARD, Common, Filler
 from fastmfg.memory import require_numbers
 
@@ -174,6 +178,15 @@ class Family(ABC):
     def reward_at(self, member: int, h: int, population: Floats) -> Floats:
         """One step's rewards [S, A] under a given population (flat)."""
 
+    @cached_property
+    def compiled_rows(self) -> Transitions:
+        """What passes through many models read."""
+        return transitions_of(self.prepare, self.fill, self.common)
+
+    def pairs(self, members: Integers, policies: Floats, policy_of: Integers) -> Pairs:
+        """(model, policy) pairs as kernels read them."""
+        return Pairs(self.thetas, members, policies, policy_of)
+
     @property
     def row_entries(self) -> int:
         """H * S * A * K: numbers in all rows of one model, K = S when dense."""
@@ -297,10 +310,8 @@ class CompiledFamily(Family):
         density = np.empty((n, H, self.n_states))
         aux = np.empty((n, H, self.aux_size))
         fault = np.zeros((n, 5), dtype=np.int64)
-        density_kernels.push(
-            self.prepare, self.fill, self.common, self.thetas, members, policies, policy_of,
-            self.joint, self.checked, density, aux, fault,
-        )  # fmt: skip
+        pairs = self.pairs(members, policies, policy_of)
+        density_kernels.push(self.compiled_rows, pairs, self.joint, self.checked, density, aux, fault)
         if fault[:, 0].any():
             i = int(np.argmax(fault[:, 0] != 0))
             h = int(fault[i, 4])
@@ -318,7 +329,7 @@ class CompiledFamily(Family):
     def _fault_text(self, member: int, fault: Integers, population: Floats) -> str:
         code, detail, s, a, h = (int(x) for x in fault)
         where = f"{self.name_of(member)}, step {h}"
-        if code == density_kernels.FAULT_STATUS:
+        if code == FAULT_STATUS:
             if s < 0:
                 return f"prepare returned {self.status_text(detail)} for {where}"
             return f"fill returned {self.status_text(detail)} for {where}, states {s} to {a - 1}"

@@ -315,13 +315,13 @@ def refuse_leaks(family: Family, member: int, layout: Layout) -> None:
     legal = family.common.legal
     policy = np.tile(legal / legal.sum(axis=1, keepdims=True), (1, family.horizon, 1, 1))
     members, one = np.array([member], dtype=np.int64), np.zeros(1, dtype=np.int64)
-    aux = family.densities(members, policy, one)[1]
+    aux, pairs = family.densities(members, policy, one)[1], family.pairs(members, policy, one)
     for w, (states, _) in enumerate(layout.types()):
         start = np.zeros(family.n_states)
         start[states] = layout.n_types * family.common.initial[states]
         density = np.empty((1, family.horizon, family.n_states))
-        common = family.common._replace(initial=start)
-        status = density_kernels.occupy(family.fill, common, family.thetas, members, aux, policy, one, density)
+        from_there = family.compiled_rows._replace(common=family.common._replace(initial=start))
+        status = density_kernels.occupy(from_there, pairs, aux, density)
         family.refuse_status(status, "following agents of each type")
         away = 1.0 - density[0][:, states].sum(axis=1)
         if (np.abs(away) > DENSITY_TOLERANCE).any():

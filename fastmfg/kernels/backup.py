@@ -1,134 +1,54 @@
-"""Back up values through one conditional model: of a given policy, and greedily, in the same pass.
+"""Values of many (model, policy) pairs in conditional models: of the policy, and greedily, in the same pass.
 
 ``Q_h(s,a) = r_h(s,a) + sum_s' P_h(s'|s,a) V_{h+1}(s')``, ``V_{H+1} = 0``; greedy: ``V_h = max over legal a``.
 """
 
 import numpy as np
 
+from fastmfg.kernels.backward import BEST, POLICY, bellman_update
 from fastmfg.kernels.density import own_tile
-from fastmfg.kernels.jit import COMMON, F2, F3, F4, FILL, I1, I3, i8, inline, kernel
-from fastmfg.kernels.rows import is_factored
+from fastmfg.kernels.forms import PAIRS, TRANSITIONS, Model
+from fastmfg.kernels.jit import F3, F4, i8, kernel, types
+from fastmfg.kernels.segments import BLOCK
 
 
-@inline
-def two_dots(row, V, W):
-    """Expectations of V and of W, in one pass over a dense row."""
-    x, y = 0.0, 0.0
-    for k in range(row.size):
-        x += row[k] * V[k]
-        y += row[k] * W[k]
-    return x, y
+@kernel(i8(TRANSITIONS, PAIRS, F3, F4, F4, types.int32[:, :, ::1], F3))
+def back_up(transitions, pairs, aux, reward, q_out, greedy, value):
+    """Back up values of n (model, policy) pairs in their conditional models; the first nonzero status.
 
-
-@inline
-def two_gather_dots(row, states, V, W):
-    """Expectations of V and of W, in one pass over a sparse row."""
-    x, y = 0.0, 0.0
-    for k in range(row.size):
-        x += row[k] * V[states[k]]
-        y += row[k] * W[states[k]]
-    return x, y
-
-
-@inline
-def average_noise(fill, common, theta, h, aux, V, W, tile, V_moved, W_moved):
-    """Expectations of V and W over the noise of every state, once for all actions that lead there."""
-    S, size = V.size, tile.shape[0]
-    for lo in range(0, S, size):
-        hi = min(S, lo + size)
-        status = fill(h, aux, common.shared, theta, lo, hi, tile[: hi - lo])
-        if status != 0:
-            return status
-        for m in range(lo, hi):
-            x, y = 0.0, 0.0
-            for k in range(tile.shape[2]):
-                p, state = tile[m - lo, 0, k], common.successors[m, 0, k]
-                x += p * V[state]
-                y += p * W[state]
-            V_moved[m], W_moved[m] = x, y
-    return 0
-
-
-@inline
-def close_moves(common, r, pi, V_moved, W_moved, q, greedy, V, W):
-    """One step of both recursions of a factored game, given the expectations over noise."""
-    S, A = r.shape
-    moves, legal = common.moves, common.legal
-    for s in range(S):
-        value, best, top = 0.0, -1, -np.inf
-        for a in range(A):
-            m = moves[s, a]
-            x = r[s, a] + V_moved[m]
-            q[s, a] = x
-            value += pi[s, a] * x
-            x = r[s, a] + W_moved[m]
-            if legal[s, a] and (best < 0 or x > top):
-                best, top = a, x
-        V[s], W[s], greedy[s] = value, top, best
-
-
-@inline
-def close_block(successors, legal, r, pi, last, V_next, W_next, lo, hi, tile, q, greedy, V, W):
-    """One step of both recursions in the states lo..hi-1 of a game that is not factored, whose rows are filled."""
-    for s in range(lo, hi):
-        value, best, top = 0.0, -1, -np.inf
-        for a in range(r.shape[1]):
-            x = y = r[s, a]
-            if not last:
-                row = tile[s - lo, a]
-                if successors.size == 0:
-                    ahead = two_dots(row, V_next, W_next)
-                else:
-                    ahead = two_gather_dots(row, successors[s, a], V_next, W_next)
-                x += ahead[0]
-                y += ahead[1]
-            q[s, a] = x
-            value += pi[s, a] * x
-            if legal[s, a] and (best < 0 or y > top):
-                best, top = a, y
-        V[s], W[s], greedy[s] = value, top, best
-
-
-@kernel(i8(FILL, COMMON, F2, I1, F3, F4, F4, I1, F4, I3, F3))
-def back_up(fill, common, thetas, members, aux, reward, policies, policy_of, q, greedy, value):
-    """Values of n (model, policy) pairs in their conditional models.
-
-    ``aux [n, H, *]``, ``reward [n, H, S, A]``. Written: ``q [n, H, S, A]`` of the policy, ``greedy [n, H, S]``, the
+    ``aux [n, H, *]``, ``reward [n, H, S, A]``. Written: ``q_out [n, H, S, A]`` of the policy, ``greedy [n, H, S]``, the
     best response's actions, and ``value [n, 2, S]``: V_1 of the policy and of the best response.
     """
-    n, H, S, _ = reward.shape
-    tile = own_tile(common)
-    size = tile.shape[0]
-    V, W = np.empty(S), np.empty(S)
-    V_next, W_next = np.zeros(S), np.zeros(S)
-    V_moved, W_moved = np.empty(S), np.empty(S)
+    common, form, links = transitions.common, transitions.form, transitions.backward
+    n, H, S, A = reward.shape
+    tile, rows, size = own_tile(common), np.empty((0, 0, 0)), min(S, BLOCK)
+    q, means, values = np.empty((2, A, size)), np.empty((2, 1, S)), np.empty((2, 2, S))
     for i in range(n):
-        theta = thetas[members[i]]
-        policy = policies[policy_of[i]]
-        V_next[:] = 0.0
-        W_next[:] = 0.0
+        model = Model(transitions.fill, common, pairs.thetas[pairs.members[i]])
+        reach, status = 0.0, 0
         for h in range(H - 1, -1, -1):
+            V, V_next, largest = values[h % 2], values[(h + 1) % 2], 0.0
+            pi, r, to = pairs.policies[pairs.policy_of[i], h].T, reward[i, h], q_out[i, h]
             last = h + 1 == H
-            if is_factored(common) and not last:
-                status = average_noise(fill, common, theta, h, aux[i, h], V_next, W_next, tile, V_moved, W_moved)
+            if form.factored and not last:
+                status = form.average(model, h, aux[i, h], links, V_next, 0, S, tile, rows, means)
                 if status != 0:
                     return status
-                close_moves(common, reward[i, h], policy[h], V_moved, W_moved, q[i, h], greedy[i, h], V, W)
-                V, V_next = V_next, V
-                W, W_next = W_next, W
-                continue
+            ahead = means.reshape(2, S) if form.factored else V_next
             for lo in range(0, S, size):
                 hi = min(S, lo + size)
+                for s in range(lo, hi):
+                    for a in range(A):
+                        q[BEST, a, s - lo] = q[POLICY, a, s - lo] = r[s, a]
                 if not last:
-                    status = fill(h, aux[i, h], common.shared, theta, lo, hi, tile[: hi - lo])
+                    status = form.expect(model, h, aux[i, h], links, ahead, lo, hi, tile, rows, q)
                     if status != 0:
                         return status
-                close_block(
-                    common.successors, common.legal, reward[i, h], policy[h], last, V_next, W_next, lo, hi, tile,
-                    q[i, h], greedy[i, h], V, W,
-                )  # fmt: skip
-            V, V_next = V_next, V
-            W, W_next = W_next, W
-        value[i, 0] = V_next
-        value[i, 1] = W_next
+                largest = max(largest, bellman_update(q, transitions.legal, pi, lo, hi, reach, V, greedy[i, h]))
+                for s in range(lo, hi):
+                    for a in range(A):
+                        to[s, a] = q[POLICY, a, s - lo]
+            reach = largest
+        for s in range(S):
+            value[i, 0, s], value[i, 1, s] = values[0, POLICY, s], values[0, BEST, s]
     return 0

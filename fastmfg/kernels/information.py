@@ -10,6 +10,7 @@ Where rewards are unknown, observed ones tell models apart too: under Gaussian n
 import numpy as np
 from numba import types
 
+from fastmfg.kernels.backward import TIE
 from fastmfg.kernels.elementary import exp_row
 from fastmfg.kernels.jit import COMMON, F1, F2, F3, F4, FILL, I1, f8, i8, kernel
 from fastmfg.kernels.rows import dot, expectation, fill_rows, row_length
@@ -36,13 +37,15 @@ def back_up_information(fill, common, thetas, members, aux, weights, h, lo, hi, 
                 for x in range(K):
                     root_a[x] += w * np.sqrt(row[x])
                     mixture_a[x] += w * row[x]
-        best, top = -1, -np.inf
+        top = -np.inf
         for a in range(A):
             q[s, a] = 1.0 - dot(root[a], root[a]) + expectation(common, s, a, mixture[a], V_next)
-            if common.legal[s, a] and (best < 0 or q[s, a] > top):
-                best, top = a, q[s, a]
+            if common.legal[s, a] and q[s, a] > top:
+                top = q[s, a]
         V[s] = top
-        greedy[s] = best
+        for a in range(A - 1, -1, -1):
+            if common.legal[s, a] and q[s, a] >= top - TIE * abs(top):
+                greedy[s] = a
     return 0
 
 

@@ -10,7 +10,8 @@ Kernels receive them as first-class functions under an explicit signature, so th
 every family and is found in the disk cache by later processes. A kernel is compiled (or loaded) at its first
 call, never at import. Kernels release the interpreter lock: threads run them side by side.
 
-Environment: ``FASTMFG_CACHE=0`` turns the disk cache off.
+Environment: ``FASTMFG_CACHE=0`` turns the disk cache off, ``FASTMFG_CHECK_KERNELS=1`` has numba look at the types of
+all arguments at every call, as the tests do: it takes some ten microseconds a call.
 """
 
 import os
@@ -111,6 +112,7 @@ class Kernel(_Lazy):
     def __init__(self, function, signature):
         super().__init__(function)
         self.signature = signature
+        self._entry = None
 
     def _make(self):
         link_units(self.function)
@@ -129,7 +131,14 @@ class Kernel(_Lazy):
         return _build(decorator, self.function)
 
     def __call__(self, *args):
-        return (self._built or self._get())(*args)
+        return (self._entry or self._enter())(*args)
+
+    def _enter(self):
+        """What is called: the compiled function itself, as there is one signature, or numba's checks before it."""
+        dispatcher = self._get()
+        checked = os.environ.get("FASTMFG_CHECK_KERNELS", "0") == "1"
+        self._entry = dispatcher if checked else dispatcher.overloads[dispatcher.signatures[0]].entry_point
+        return self._entry
 
     @property
     def dispatcher(self):

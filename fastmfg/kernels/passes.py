@@ -1,8 +1,8 @@
-"""One game's whole passes by a team: the density of all steps, and what one step's block of states needs going back.
+"""One game's whole passes by a team of threads: density, evaluation of a policy, mirror descent.
 
 For a single game whose compiled functions are trusted; `density.push` and `backup.back_up` serve many models, and
-users' functions. Policies are read as ``[H, A, S]``, whatever their strides; tables are turned likewise, so that loops
-run over states. States are cut into parts, which a team shares (`team`).
+users' functions, by the same steps. Policies are read as ``[H, A, S]``, whatever their strides. States are cut into
+chunks, which a team shares (`team`).
 """
 
 from typing import NamedTuple
@@ -10,309 +10,262 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from fastmfg.kernels.jit import B2, F2, F3, F4, I1, I2, inline
-from fastmfg.kernels.rows import dot, gather_dot, is_factored, scatter
-from fastmfg.kernels.segments import BLOCK, SEGMENTS, Segments, add_moved, add_weighted, in_segments
+from fastmfg.kernels.backward import POLICY, bellman_update, softmax_update
+from fastmfg.kernels.density import own_tile, population_view
+from fastmfg.kernels.forms import MODEL, TRANSITIONS, Model
+from fastmfg.kernels.jit import F1, F2, F3, F4, I1, I2, REWARD, REWARD_PART, b1, f8, i8, inline, kernel, unit
+from fastmfg.kernels.segments import BLOCK
 from fastmfg.kernels.team import claim, claim_next, end_phase, note
 
 NOT_FINITE = -1
 """Status: values overflow or are NaN."""
 
-
-class Turned(NamedTuple):
-    """A family's tables by action, as loops over states want them."""
-
-    legal: np.ndarray  # [A, S]   empty where all actions are legal everywhere
-    moves: np.ndarray  # [A, S] int32   of a factored game; empty for others, and where there are segments
-    places: np.ndarray  # [K, S] int32   where noise leads; likewise
-    rows_to: Segments  # sparse rows, or a factored game's moves, by where they lead; empty where runs are short
-    rows_from: Segments  # the same by where they start
-    noise_to: Segments  # noise of a factored game by where it leads; only where moves are in segments too
-    noise_from: Segments
+PHASES = 7
+"""Of one pass forwards and one back, at most, times the number of steps."""
 
 
 class Workspace(NamedTuple):
-    """What members share, and leave behind."""
+    """What threads share, and leave behind."""
 
     density: np.ndarray  # [H, S]
     aux: np.ndarray  # [H, *]
-    parts: np.ndarray  # [P + 1]   first state of each part, then S
-    flows: np.ndarray  # [2, P, S]   what each part sends where
-    values: np.ndarray  # [4, S]   of two steps: of the policy, and greedily
-    moved: np.ndarray  # [2, S]
-    rewards: np.ndarray  # [2, S, A]   of two steps; [2, 0, A] where rewards come by parts
+    chunk_starts: np.ndarray  # [P + 1]   first state of each chunk, then S
+    flows: np.ndarray  # [2, P, S]   what each chunk sends where, before noise and after
+    values: np.ndarray  # [2, J, S]   of two steps: V[BEST] and, where J = 2, V[POLICY]
+    moved: np.ndarray  # [S]   the crowd of a factored game after its moves
+    means: np.ndarray  # [J, 1, S]   values averaged over noise
+    extents: np.ndarray  # [2, P]   largest absolute values of the best response in each chunk, of two steps
+    rewards: np.ndarray  # [2, S, A]   of two steps; [2, 0, A] where rewards come block by block
     populations: np.ndarray  # [2, S*A]   of joint populations; empty for others
     rows: np.ndarray  # [H - 1, S, A, K]   rows kept from the pass forwards for the pass back; empty where they are not
     fault: np.ndarray  # [1]
     board: np.ndarray  # [phases, 2]   what was claimed and done (`team`)
 
 
-SHORT2 = types.int32[:, ::1]
-TURNED = types.NamedTuple((B2, SHORT2, SHORT2, SEGMENTS, SEGMENTS, SEGMENTS, SEGMENTS), Turned)
-WORKSPACE = types.NamedTuple((F2, F2, I1, F3, F2, F2, F3, F2, F4, I1, I2), Workspace)
+class Rewards(NamedTuple):
+    """A family's rewards: of all states, and of a block of them where the family has such a function."""
 
-PHASES = 7
-"""Of one pass forwards and one back, at most, times the number of steps."""
+    whole: object
+    block: object
 
 
-@inline
-def seen(mu, pi, joint, scratch):
-    """What transitions and rewards see, of a policy [A, S]: the density itself, or the joint in `scratch`."""
-    if not joint:
-        return mu
-    A, S = pi.shape
-    for a in range(A):
-        for s in range(S):
-            scratch[s * A + a] = mu[s] * pi[a, s]
-    return scratch
+WORKSPACE = types.NamedTuple((F2, F2, I1, F3, F3, F1, F3, F2, F3, F2, F4, I1, I2), Workspace)
+REWARDS = types.NamedTuple((REWARD, REWARD_PART), Rewards)
+POLICY_VIEW = f8[:, :, :]
 
 
 @inline
-def send_moves(moves, mu, pi, lo, hi, out):
-    """Where the crowd of the states lo..hi-1 is after its moves and before the noise."""
-    out[:] = 0.0
-    for first in range(lo, hi, BLOCK):
-        end = min(hi, first + BLOCK)
-        for a in range(pi.shape[0]):
-            target, share = moves[a], pi[a]
-            for s in range(first, end):
-                out[target[s]] += mu[s] * share[s]
+def add_flows(flows, work, phase, out):
+    """Sum what all chunks sent, chunk by chunk of targets; the next phase."""
+    n_chunks = work.chunk_starts.size - 1
+    p = claim(work.board, phase)
+    while p < n_chunks:
+        for s in range(work.chunk_starts[p], work.chunk_starts[p + 1]):
+            total = flows[0, s]
+            for j in range(1, n_chunks):
+                total += flows[j, s]
+            out[s] = total
+        p = claim_next(work.board, phase)
+    return end_phase(work.board, phase, n_chunks)
 
 
 @inline
-def send_noise(fill, common, theta, h, aux, places, moved, lo, hi, tile, out):
-    """Where noise carries the crowd of the states lo..hi-1; the status of the family."""
-    out[:] = 0.0
-    for first in range(lo, hi, tile.shape[0]):
-        end = min(hi, first + tile.shape[0])
-        status = fill(h, aux, common.shared, theta, first, end, tile[: end - first])
-        if status != 0:
-            return status
-        for k in range(places.shape[0]):
-            target, source = places[k, first:end], moved[first:end]
-            for m in range(target.size):
-                out[target[m]] += source[m] * tile[m, 0, k]
-    return 0
+def send_chunks(send, pulls, model, h, aux, links, mu, pi, work, flows, phase, tile, fault, out):
+    """Send a crowd on, chunk by chunk; the next phase."""
+    starts = work.chunk_starts
+    n_chunks = starts.size - 1
+    p = claim(work.board, phase)
+    while p < n_chunks:
+        lo, hi = starts[p], starts[p + 1]
+        rows = work.rows[h, lo:hi] if work.rows.size > 0 else tile[:0]
+        target = out if pulls else flows[p]
+        note(work.fault, send(model, h, aux, links, mu, pi, lo, hi, tile, rows, False, fault, target))
+        p = claim_next(work.board, phase)
+    phase = end_phase(work.board, phase, n_chunks)
+    return phase if pulls else add_flows(flows, work, phase, out)
 
 
-@inline
-def send_rows(fill, common, theta, h, aux, mu, pi, lo, hi, tile, kept, out):
-    """Where the crowd of the states lo..hi-1 is a step later; for games that are not factored. Rows may be kept."""
-    out[:] = 0.0
-    for first in range(lo, hi, tile.shape[0]):
-        end = min(hi, first + tile.shape[0])
-        rows = kept[h, first:end] if kept.size > 0 else tile[: end - first]
-        status = fill(h, aux, common.shared, theta, first, end, rows)
-        if status != 0:
-            return status
-        send_block(common.successors, mu, pi, first, end, rows, out)
-    return 0
+PROPAGATE = types.FunctionType(i8(TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i8))
 
 
-@inline
-def send_block(successors, mu, pi, first, end, rows, out):
-    """The same of states whose rows are filled."""
-    for s in range(first, end):
-        for a in range(pi.shape[0]):
-            weight = mu[s] * pi[a, s]
-            if weight != 0.0:
-                row = rows[s - first, a]
-                if successors.size == 0:
-                    for x in range(row.size):
-                        out[x] += weight * row[x]
-                else:
-                    scatter(successors[s, a], row, weight, out)
-
-
-@inline
-def gather(flows, lo, hi, out):
-    """What all parts send to the states lo..hi-1."""
-    target = out[lo:hi]
-    target[:] = flows[0, lo:hi]
-    for p in range(1, flows.shape[0]):
-        flow = flows[p, lo:hi]
-        for s in range(target.size):
-            target[s] += flow[s]
-
-
-@inline
-def average_noise(fill, common, theta, h, aux, places, V, lo, hi, tile, out):
-    """Expectation of V over the noise of the states lo..hi-1; the status of the family."""
-    for first in range(lo, hi, tile.shape[0]):
-        end = min(hi, first + tile.shape[0])
-        status = fill(h, aux, common.shared, theta, first, end, tile[: end - first])
-        if status != 0:
-            return status
-        part = out[first:end]
-        part[:] = 0.0
-        for k in range(places.shape[0]):
-            target = places[k, first:end]
-            for m in range(target.size):
-                part[m] += tile[m, 0, k] * V[target[m]]
-    return 0
-
-
-@inline
-def rows_again(fill, common, theta, h, aux, first, end, tile, kept):
-    """Rows of a block of states, kept or filled anew into the tile; the status of the family."""
-    if kept.size > 0:
-        return kept[h, first:end], 0
-    rows = tile[: end - first]
-    return rows, fill(h, aux, common.shared, theta, first, end, rows)
-
-
-@inline
-def along_rows(fill, common, theta, h, aux, V, lo, hi, tile, kept, q):
-    """``q [A, B] += P V`` of a game that is not factored; the status of the family."""
-    for first in range(lo, hi, tile.shape[0]):
-        end = min(hi, first + tile.shape[0])
-        rows, status = rows_again(fill, common, theta, h, aux, first, end, tile, kept)
-        if status != 0:
-            return status
-        expect_block(common.successors, V, first, end, rows, first - lo, q)
-    return 0
-
-
-@inline
-def expect_block(successors, V, first, end, rows, place, q):
-    """``q(a) += P V`` of states whose rows are filled, from column `place` of q on."""
-    for i in range(end - first):
-        for a in range(q.shape[0]):
-            row = rows[i, a]
-            if successors.size == 0:
-                q[a, place + i] += dot(row, V)
-            else:
-                q[a, place + i] += gather_dot(row, successors[first + i, a], V)
-
-
-@inline
-def push_all(prepare, fill, common, theta, turned, joint, pi, work, phase, tile):
-    """The density of all steps, in ``work.density``; the next phase."""
-    board, P = work.board, work.parts.size - 1
+@unit(PROPAGATE)
+def propagate(transitions, theta, joint, pi, work, phase):
+    """Compute the density of all steps, in ``work.density``, and `aux`; the next phase."""
+    form, links, common = transitions.form, transitions.forward, transitions.common
+    model, tile, fault = Model(transitions.fill, common, theta), own_tile(common), np.zeros(5, np.int64)
     for h in range(pi.shape[0] - 1):
-        mu, aux, out = work.density[h], work.aux[h], work.density[h + 1]
+        mu, aux, out, pi_h = work.density[h], work.aux[h], work.density[h + 1], pi[h]
         if aux.size > 0:
-            if claim(board, phase) == 0:
-                population = seen(mu, pi[h], joint, work.populations[0])
-                note(work.fault, prepare(h, population, common.shared, theta, aux))
-                claim_next(board, phase)
-            phase = end_phase(board, phase, 1)
-        if in_segments(turned.rows_to):
-            moved = work.moved[0] if is_factored(common) else out
-            phase = move_along(turned.rows_to, mu, pi[h], work, phase, moved)
-            if not is_factored(common):
-                continue
-            if in_segments(turned.noise_to):
-                phase = carry_along(turned.noise_to, moved, work, phase, out)
-                continue
-        else:
-            p = claim(board, phase)
-            while p < P:
-                lo, hi, flow = work.parts[p], work.parts[p + 1], work.flows[0, p]
-                if is_factored(common):
-                    send_moves(turned.moves, mu, pi[h], lo, hi, flow)
-                else:
-                    note(work.fault, send_rows(fill, common, theta, h, aux, mu, pi[h], lo, hi, tile, work.rows, flow))
-                p = claim_next(board, phase)
-            phase = end_phase(board, phase, P)
-        if is_factored(common):
-            p = claim(board, phase)
-            while p < P:
-                lo, hi, flow = work.parts[p], work.parts[p + 1], work.flows[1, p]
-                if not in_segments(turned.rows_to):
-                    gather(work.flows[0], lo, hi, work.moved[0])
-                note(
-                    work.fault,
-                    send_noise(fill, common, theta, h, aux, turned.places, work.moved[0], lo, hi, tile, flow),
-                )
-                p = claim_next(board, phase)
-            phase = end_phase(board, phase, P)
-        p = claim(board, phase)
-        while p < P:
-            gather(work.flows[1 if is_factored(common) else 0], work.parts[p], work.parts[p + 1], out)
-            p = claim_next(board, phase)
-        phase = end_phase(board, phase, P)
+            if claim(work.board, phase) == 0:
+                population = population_view(mu, pi_h, joint, work.populations[0])
+                note(work.fault, transitions.prepare(h, population, common.shared, theta, aux))
+                claim_next(work.board, phase)
+            phase = end_phase(work.board, phase, 1)
+        to = work.moved if form.factored else out
+        phase = send_chunks(
+            form.send, form.send_pulls, model, h, aux, links, mu, pi_h, work, work.flows[0], phase, tile, fault, to
+        )
+        if form.factored:
+            phase = send_chunks(
+                form.carry, form.carry_pulls, model, h, aux, links, to, pi_h, work, work.flows[1], phase, tile, fault,
+                out,
+            )  # fmt: skip
     return phase
 
 
-@inline
-def move_along(segments, mu, pi, work, phase, out):
-    """Where the crowd is after its moves; the next phase."""
-    board, parts = work.board, work.parts
-    p = claim(board, phase)
-    while p < parts.size - 1:
-        for lo in range(parts[p], parts[p + 1], BLOCK):
-            out[lo : min(parts[p + 1], lo + BLOCK)] = 0.0
-            add_moved(segments, lo // BLOCK, mu, pi, out)
-        p = claim_next(board, phase)
-    return end_phase(board, phase, parts.size - 1)
-
-
-@inline
-def carry_along(segments, x, work, phase, out):
-    """``out = sum w x`` over the segments of noise: of a density, or of values; the next phase."""
-    board, parts = work.board, work.parts
-    p = claim(board, phase)
-    while p < parts.size - 1:
-        for lo in range(parts[p], parts[p + 1], BLOCK):
-            out[lo : min(parts[p + 1], lo + BLOCK)] = 0.0
-            add_weighted(segments, lo // BLOCK, x, out)
-        p = claim_next(board, phase)
-    return end_phase(board, phase, parts.size - 1)
-
-
-@inline
-def reward_pair(reward, common, theta, joint, pi, work, h, phase):
-    """Rewards of the steps h and h-1, a part each: they come whole; the next phase."""
-    if work.rewards.size == 0:
-        return phase
+@unit(types.FunctionType(i8(REWARDS, TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i8, i8)))
+def reward_two_steps(rewards, transitions, theta, joint, pi, work, h, phase):
+    """Compute rewards of the steps h and h-1, a thread each, where they come whole; the next phase."""
     steps = min(2, h + 1)
     j = claim(work.board, phase)
     while j < steps:
-        population = seen(work.density[h - j], pi[h - j], joint, work.populations[j])
-        note(work.fault, reward(h - j, population, common.shared, theta, work.rewards[j]))
+        population = population_view(work.density[h - j], pi[h - j], joint, work.populations[j])
+        note(work.fault, rewards.whole(h - j, population, transitions.common.shared, theta, work.rewards[j]))
         j = claim_next(work.board, phase)
     return end_phase(work.board, phase, steps)
 
 
-@inline
-def average_all(fill, common, theta, turned, work, h, V, out, phase, tile):
-    """Expectation of V over the noise of all states of a factored game; the next phase."""
-    if in_segments(turned.noise_from):
-        return carry_along(turned.noise_from, V, work, phase, out)
-    parts = work.parts
-    P = parts.size - 1
-    p = claim(work.board, phase)
-    while p < P:
-        lo, hi = parts[p], parts[p + 1]
-        note(work.fault, average_noise(fill, common, theta, h, work.aux[h], turned.places, V, lo, hi, tile, out))
-        p = claim_next(work.board, phase)
-    return end_phase(work.board, phase, P)
-
-
-@inline
-def block_rewards(part, shared, theta, h, mu, table, lo, hi, q):
-    """``q [A, B] = r`` of the states lo..hi-1, of a table ``[S, A]`` or, where it is empty, asked for; the status."""
+@unit(types.FunctionType(i8(REWARDS, MODEL, i8, F1, F2, i8, i8, F3)))
+def reward_block(rewards, model, h, mu, table, lo, hi, q):
+    """Write rewards of the states lo..hi-1 into each ``q[j] [A, B]``: from a table ``[S, A]``, or asked for if empty."""
     if table.size == 0:
-        return part(h, mu, shared, theta, lo, hi, q)
-    block = table[lo:hi]
-    for a in range(q.shape[0]):
-        q_a = q[a]
-        for i in range(hi - lo):
-            q_a[i] = block[i, a]
+        status = rewards.block(h, mu, model.common.shared, model.theta, lo, hi, q[0])
+        if status != 0:
+            return status
+    else:
+        for a in range(q.shape[1]):
+            for i in range(hi - lo):
+                q[0, a, i] = table[lo + i, a]
+    for j in range(1, q.shape[0]):
+        for a in range(q.shape[1]):
+            for i in range(hi - lo):
+                q[j, a, i] = q[0, a, i]
     return 0
 
 
-@inline
-def add_expected(fill, common, theta, turned, h, aux, rows, V, moved, lo, hi, tile, q):
-    """``q [A, B] +=`` what is expected of V a step later, where rows are not in segments; the status of the family.
+AHEAD = types.FunctionType(i8(TRANSITIONS, F1, i8, WORKSPACE, i8, F3))
 
-    `moved` is the mean of V over noise where the game is factored.
+
+@unit(AHEAD)
+def average_ahead(transitions, theta, h, work, phase, tile):
+    """Average the next step's values over noise, of a factored game, into ``work.means``; the next phase."""
+    model, starts = Model(transitions.fill, transitions.common, theta), work.chunk_starts
+    V_next, no_rows = work.values[(h + 1) % 2], tile[:0]
+    p = claim(work.board, phase)
+    while p < starts.size - 1:
+        status = transitions.form.average(
+            model, h, work.aux[h], transitions.backward, V_next, starts[p], starts[p + 1], tile, no_rows, work.means
+        )
+        note(work.fault, status)
+        p = claim_next(work.board, phase)
+    return end_phase(work.board, phase, starts.size - 1)
+
+
+@unit(types.FunctionType(types.void(REWARDS, TRANSITIONS, F1, i8, WORKSPACE, i8, i8, F3, F3)))
+def back_up_block(rewards, transitions, theta, h, work, lo, hi, tile, q):
+    """Write ``q [J, A, B]`` of the states lo..hi-1: rewards, and the values expected a step later."""
+    H, form = work.density.shape[0], transitions.form
+    model = Model(transitions.fill, transitions.common, theta)
+    note(work.fault, reward_block(rewards, model, h, work.density[h], work.rewards[(H - 1 - h) % 2], lo, hi, q))
+    if h + 1 < H:
+        ahead = (
+            work.means.reshape(work.means.shape[0], work.means.shape[2]) if form.factored else work.values[(h + 1) % 2]
+        )
+        rows = work.rows[h, lo:hi] if work.rows.size > 0 else tile[:0]
+        note(work.fault, form.expect(model, h, work.aux[h], transitions.backward, ahead, lo, hi, tile, rows, q))
+
+
+@unit(types.FunctionType(i8(REWARDS, TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i8, i8, F3)))
+def prepare_step(rewards, transitions, theta, joint, pi, work, h, phase, tile):
+    """Compute what all blocks of a step backwards read; the next phase."""
+    H = pi.shape[0]
+    if work.rewards.size > 0 and (H - 1 - h) % 2 == 0:
+        phase = reward_two_steps(rewards, transitions, theta, joint, pi, work, h, phase)
+    if transitions.form.factored and h + 1 < H:
+        phase = average_ahead(transitions, theta, h, work, phase, tile)
+    return phase
+
+
+@inline
+def note_infinite(fault, values):
+    """Note a fault where values are not finite."""
+    total = 0.0
+    for i in range(values.size):
+        total += values[i]
+    if not np.isfinite(total):
+        note(fault, NOT_FINITE)
+
+
+@kernel(types.void(REWARDS, TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, F3, types.int32[:, ::1]))
+def evaluate_policy(rewards, transitions, theta, joint, pi, work, q_out, greedy):
+    """Compute the density of a policy ``pi [H, A, S]``, its best response and, where ``work`` has J = 2, its values.
+
+    Left in ``work``: ``density [H, S]``, ``aux``, ``values[0]``: V_1. Written where they are not empty:
+    ``q_out [H, S, A]`` of the policy, ``greedy [H, S]``. Each thread of a team calls this with the same arrays;
+    ``work.fault`` is 0 afterwards, or the status of a family's function, or NOT_FINITE.
     """
-    if is_factored(common):
-        for a in range(q.shape[0]):
-            q_a, target = q[a], turned.moves[a, lo:hi]
-            for i in range(target.size):
-                q_a[i] += moved[target[i]]
-        return 0
-    return along_rows(fill, common, theta, h, aux, V, lo, hi, tile, rows, q)
+    H, A, _ = pi.shape
+    starts, n_values = work.chunk_starts, work.values.shape[1]
+    n_chunks = starts.size - 1
+    tile, q = own_tile(transitions.common), np.empty((n_values, A, min(BLOCK, pi.shape[2])))
+    phase = propagate(transitions, theta, joint, pi, work, 0)
+    for h in range(H - 1, -1, -1):
+        phase = prepare_step(rewards, transitions, theta, joint, pi, work, h, phase, tile)
+        V, pi_h, actions, reach = work.values[h % 2], pi[h], greedy[h % max(1, greedy.shape[0])], 0.0
+        if h + 1 < H:
+            for j in range(n_chunks):
+                reach = max(reach, work.extents[(h + 1) % 2, j])
+        p = claim(work.board, phase)
+        while p < n_chunks:
+            largest = 0.0
+            for lo in range(starts[p], starts[p + 1], BLOCK):
+                hi = min(starts[p + 1], lo + BLOCK)
+                back_up_block(rewards, transitions, theta, h, work, lo, hi, tile, q)
+                largest = max(largest, bellman_update(q, transitions.legal, pi_h, lo, hi, reach, V, actions))
+                if q_out.size > 0:
+                    for s in range(lo, hi):
+                        for a in range(A):
+                            q_out[h, s, a] = q[POLICY, a, s - lo]
+            work.extents[h % 2, p] = largest
+            if h == 0:
+                for j in range(n_values):
+                    note_infinite(work.fault, V[j, starts[p] : starts[p + 1]])
+            p = claim_next(work.board, phase)
+        phase = end_phase(work.board, phase, n_chunks)
+
+
+@kernel(types.void(TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE))
+def propagate_density(transitions, theta, joint, pi, work):
+    """Compute the density of a policy ``pi [H, A, S]`` alone, and `aux`, in ``work``."""
+    propagate(transitions, theta, joint, pi, work, 0)
+
+
+@kernel(types.void(REWARDS, TRANSITIONS, F1, b1, f8, i8, F3, F3, WORKSPACE))
+def descend(rewards, transitions, theta, joint, step, iterations, y, pi, work):
+    """Make so many iterations of mirror descent: ``y <- y + step Q^pi``, ``pi = softmax(y)`` over legal actions.
+
+    ``y, pi [H, A, S]`` in place; an iteration pushes the density through the policy, backs the policy's values up and
+    takes the softmax at once, step by step: neither rewards nor Q of all steps ever exist. Each thread of a team calls
+    this with the same arrays; ``work`` has J = 1, ``work.fault`` as `evaluate_policy` leaves it.
+    """
+    H, A, S = y.shape
+    starts = work.chunk_starts
+    n_chunks, size = starts.size - 1, min(BLOCK, S)
+    tile, q, top, total = own_tile(transitions.common), np.empty((1, A, size)), np.empty(size), np.empty(size)
+    phase = 0
+    for _ in range(iterations):
+        phase = propagate(transitions, theta, joint, pi, work, phase)
+        for h in range(H - 1, -1, -1):
+            phase = prepare_step(rewards, transitions, theta, joint, pi, work, h, phase, tile)
+            V, y_h, pi_h = work.values[h % 2, 0], y[h], pi[h]
+            p = claim(work.board, phase)
+            while p < n_chunks:
+                values = 0.0
+                for lo in range(starts[p], starts[p + 1], BLOCK):
+                    hi = min(starts[p + 1], lo + BLOCK)
+                    back_up_block(rewards, transitions, theta, h, work, lo, hi, tile, q)
+                    values += softmax_update(q[0], transitions.legal, step, lo, hi, y_h, pi_h, top, total, V)
+                if h == 0 and not np.isfinite(values):
+                    note(work.fault, NOT_FINITE)
+                p = claim_next(work.board, phase)
+            phase = end_phase(work.board, phase, n_chunks)

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import types
 
-from fastmfg.kernels.density import population_of
+from fastmfg.kernels.density import population_view
 from fastmfg.kernels.elementary import log_row
 from fastmfg.kernels.jit import COMMON, F1, F2, F3, F4, I1, REWARD, b1, filler, i8, inline, kernel, part_of
 
@@ -29,12 +29,11 @@ def crowd_aversion(h, population, shared, theta, out):
 def rewards(reward, common, thetas, members, density, policies, policy_of, joint, out, status):
     """``out [n, H, S, A]`` from ``density [n, H, S]``; ``status [n]`` is 0, or the first nonzero answer."""
     n, H, S = density.shape
-    A = policies.shape[3]
-    population = np.empty(S * A if joint else S)
+    scratch = np.empty(S * policies.shape[3] if joint else 0)
     for i in range(n):
         status[i] = 0
         for h in range(H):
-            population_of(density[i, h], policies[policy_of[i], h], joint, population)
+            population = population_view(density[i, h], policies[policy_of[i], h].T, joint, scratch)
             out[i, h] = np.nan  # what a filler leaves unwritten must not pass for a reward
             answer = reward(h, population, common.shared, thetas[members[i]], out[i, h])
             if answer != 0:

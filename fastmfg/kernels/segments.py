@@ -30,11 +30,8 @@ class Segments(NamedTuple):
 
 SEGMENTS = types.NamedTuple((I1, I1, I1, I1, I1, F1), Segments)
 
-
-@inline
-def in_segments(segments):
-    """Whether there are any."""
-    return segments.start.size > 0
+_NONE = np.empty(0, np.int64)
+NO_SEGMENTS = Segments(_NONE, _NONE, _NONE, _NONE, _NONE, np.empty(0))
 
 
 @inline

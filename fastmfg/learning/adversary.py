@@ -25,6 +25,7 @@ from fastmfg.games.reward_noise import RewardNoise
 from fastmfg.kernels import information as information_kernels
 from fastmfg.learning.recall import recalled
 from fastmfg.planning.evaluate import deterministic
+from fastmfg.planning.ties import lowest_best
 
 STATES_A_TASK = 16
 """States one thread backs information up for at a time."""
@@ -198,8 +199,8 @@ def most_information(conditional: ConditionalClass, weights: Floats) -> tuple[fl
         for _ in map_tasks(back_up, blocks(S, STATES_A_TASK)):
             pass
         if f.noise is not None:
-            q = np.where(f.common.legal, q + reward_information(conditional, f.noise, weights, h), -np.inf)
-            value, greedy = q.max(axis=1), q.argmax(axis=1)
+            q += reward_information(conditional, f.noise, weights, h)
+            value, greedy = np.where(f.common.legal, q, -np.inf).max(axis=1), lowest_best(q, f.common.legal)
         actions[h], future = greedy, value
     return float((f.common.initial * future).sum()), actions
 

@@ -74,8 +74,7 @@ def condition_game(game: Game, policy: Floats) -> Conditionals:
 def occupancies(family: Family, members: Integers, aux: Floats, policies: Floats, policy_of: Integers) -> Floats:
     """State distributions [n, H, S] of deviations in conditional models."""
     density = np.empty((members.size, family.horizon, family.n_states))
-    status = density_kernels.occupy(
-        family.fill, family.common, family.thetas, members, aux, policies, policy_of, density
-    )
+    pairs = family.pairs(members, policies, policy_of)
+    status = density_kernels.occupy(family.compiled_rows, pairs, aux, density)
     family.refuse_status(status, "following deviations")
     return density

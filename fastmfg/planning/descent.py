@@ -9,10 +9,10 @@ import numpy as np
 
 from fastmfg.games.checks import Floats
 from fastmfg.games.game import Game
-from fastmfg.kernels import descent as kernels
+from fastmfg.kernels import passes as kernels
 from fastmfg.kernels.passes import Workspace
 from fastmfg.memory import require_numbers
-from fastmfg.planning.passes import Passes, turned
+from fastmfg.planning.passes import Passes, first_values, turned
 from fastmfg.planning.survey import survey
 
 CALL_OPERATIONS = 1 << 28
@@ -51,7 +51,5 @@ class Descent:
 
     def _descend(self, step: float, iterations: int, work: Workspace) -> None:
         f, passes = self.passes.family, self.passes
-        kernels.descend(
-            f.prepare, f.fill, f.reward, passes.part, f.common, f.thetas[passes.member], passes.turned, f.joint, step,
-            iterations, self.y, self.pi, work,
-        )  # fmt: skip
+        theta, work = f.thetas[passes.member], first_values(work, 1)
+        kernels.descend(passes.rewards, passes.transitions, theta, f.joint, step, iterations, self.y, self.pi, work)

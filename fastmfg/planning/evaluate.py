@@ -30,12 +30,15 @@ MODELS_A_TASK = 8
 """Models one thread conditions and evaluates at a time, at most: bounds the memory a pass takes."""
 
 
+Actions = NDArray[np.int32]
+
+
 @dataclass(frozen=True)
 class Values:
     """Values of n (model, policy) pairs in conditional models."""
 
     q: Floats  # [n, H, S, A]   of the policy
-    greedy: Integers  # [n, H, S]   actions of the best response, the lowest index on a tie
+    greedy: Actions  # [n, H, S]   actions of the best response, the lowest of those tied
     value: Floats  # [n, 2, S]   V_1 of the policy and of the best response
     initial: Floats  # [S]
     layout: Layout | None  # of types of agents
@@ -84,10 +87,9 @@ def back_up(
 ) -> Values:
     """Values of policies, and of the best response, under any rewards [n, H, S, A] in conditional models."""
     n, H, S, A = reward.shape
-    q, greedy, value = np.empty((n, H, S, A)), np.empty((n, H, S), dtype=np.int64), np.empty((n, 2, S))
-    status = backup_kernels.back_up(
-        family.fill, family.common, family.thetas, members, aux, reward, policies, policy_of, q, greedy, value
-    )
+    q, greedy, value = np.empty((n, H, S, A)), np.empty((n, H, S), dtype=np.int32), np.empty((n, 2, S))
+    pairs = family.pairs(members, policies, policy_of)
+    status = backup_kernels.back_up(family.compiled_rows, pairs, aux, reward, q, greedy, value)
     family.refuse_status(status, "backing values up")
     if not np.isfinite(value).all():
         i = first_index(~np.isfinite(value))[0]

@@ -8,6 +8,7 @@ from fastmfg.games.checks import Floats, real
 from fastmfg.planning.condition import condition_game
 from fastmfg.planning.evaluate import deterministic
 from fastmfg.planning.evaluation import Evaluation
+from fastmfg.planning.ties import lowest_best
 
 
 def _weight(name: str, value: float) -> float:
@@ -66,8 +67,7 @@ class SmoothedPolicyIteration:
     def __call__(self, last: Evaluation) -> Floats:
         self.iteration += 1
         w = 2.0 / (self.iteration + 2) if self.step is None else self.step
-        legal = last.game._family.common.legal
-        greedy = np.where(legal, last.q, -np.inf).argmax(axis=-1)
+        greedy = lowest_best(last.q, last.game.legal)
         return mix_occupations(last, deterministic(greedy, last.game.n_actions), w)
 
 

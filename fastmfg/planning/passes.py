@@ -14,15 +14,16 @@ from fastmfg.executors import run_team
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.family import CompiledFamily, Family
 from fastmfg.games.game import Game
+from fastmfg.games.transitions import segment_links, transitions_of
 from fastmfg.kernels import passes as kernels
 from fastmfg.kernels import table
+from fastmfg.kernels.forms import Transitions
 from fastmfg.kernels.jit import Filler
 from fastmfg.kernels.reward import crowd_base_part
-from fastmfg.kernels.segments import BLOCK
-from fastmfg.kernels.survey import MOST_ACTIONS
+from fastmfg.kernels.segments import BLOCK, NO_SEGMENTS
 from fastmfg.kernels.team import new_fault
 from fastmfg.memory import require_numbers
-from fastmfg.planning.segments import NO_SEGMENTS, noise_segments, row_segments
+from fastmfg.planning.segments import noise_segments, row_segments
 
 PART_STATES = 4096
 """Smallest part of the states that a thread is given: claiming it takes about a microsecond."""
@@ -48,8 +49,7 @@ TEAM_ENTRIES = 1 << 21
 
 def can_pass(family: Family) -> bool:
     """Whether all that a pass calls is compiled, and no row needs to be checked anew."""
-    compiled = isinstance(family, CompiledFamily) and isinstance(family.reward, Filler) and not family.checked
-    return compiled and family.n_actions <= MOST_ACTIONS
+    return isinstance(family, CompiledFamily) and isinstance(family.reward, Filler) and not family.checked
 
 
 def is_large(family: Family) -> bool:
@@ -72,20 +72,23 @@ class Passes:
         H, S, A = family.horizon, family.n_states, family.n_actions
         each_state = H + 16 + 5 * A + (2 * A if family.joint else 0)  # docs/memory.md lists the arrays
         require_numbers("passing through the game", S * each_state + H * family.aux_size, "take a smaller game")
-        self.turned = tables_of(family, self.member)
-        sums = self.turned.noise_to if family.common.moves.size else self.turned.rows_to
-        by_segments = sums.start.size > 0
+        self.transitions = transitions_along(family, self.member)
+        form = self.transitions.form
+        by_segments = form.carry_pulls if form.factored else form.send_pulls
         by_parts = family.reward.part is not None and not family.joint
-        self.part = family.reward.part if by_parts else crowd_base_part  # not called where rewards come whole
+        block = family.reward.part if by_parts else crowd_base_part  # not called where rewards come whole
+        self.rewards = kernels.Rewards(family.reward, block)
         self.entries = H * S * max(A, entries_a_state(family))
         self.parts = count_parts(family, by_segments)
         self.work = kernels.Workspace(
             density=np.empty((H, S)),
             aux=np.empty((H, family.aux_size)),
-            parts=part_starts(S, self.parts, BLOCK if self.turned.rows_to.start.size else 1),
+            chunk_starts=part_starts(S, self.parts, BLOCK if form.send_pulls else 1),
             flows=np.empty((2, self.parts, 0 if by_segments else S)),
-            values=np.zeros((4, S)),
-            moved=np.empty((2, S)),
+            values=np.zeros((2, 2, S)),
+            moved=np.empty(S if form.factored else 0),
+            means=np.empty((2, 1, S if form.factored else 0)),
+            extents=np.zeros((2, self.parts)),
             rewards=np.empty((2, 0 if by_parts else S, A)),
             populations=np.empty((2, S * A if family.joint else 0)),
             rows=np.empty((0, 0, 0, 0)),
@@ -110,37 +113,30 @@ class Passes:
         self.family.refuse_status(status, "passing through the game")
 
 
+def first_values(work: kernels.Workspace, n_values: int) -> kernels.Workspace:
+    """The same arrays with room for so many values at once, one or two: those for two hold those for one."""
+    S = work.values.shape[2]
+    values = work.values.ravel()[: 2 * n_values * S].reshape(2, n_values, S)
+    return work._replace(values=values, means=work.means[:n_values])
+
+
 def turned(array: Floats) -> Floats:
     """[H, S, A] as [H, A, S], or the other way, copied."""
     return np.ascontiguousarray(array.swapaxes(1, 2))
 
 
-_kept: WeakKeyDictionary[Family, tuple[int, kernels.Turned]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[Family, tuple[int, Transitions]] = WeakKeyDictionary()
 
 
-def tables_of(family: CompiledFamily, member: int) -> kernels.Turned:
-    """A model's tables as passes read them; those of a family's last model are kept as long as it."""
+def transitions_along(family: CompiledFamily, member: int) -> Transitions:
+    """A model's rows as passes read them, in segments where it has them; a family's last are kept as long as it."""
     kept = _kept.get(family)
     if kept is None or kept[0] != member:
-        kept = _kept[family] = member, turned_tables(family, member)
+        rows = row_segments(family, member)
+        noise = noise_segments(family, member) if rows[0].start.size else (NO_SEGMENTS, NO_SEGMENTS)
+        links = segment_links(rows[0], noise[0]), segment_links(rows[1], noise[1])
+        kept = _kept[family] = member, transitions_of(family.prepare, family.fill, family.common, *links)
     return kept[1]
-
-
-def turned_tables(family: CompiledFamily, member: int) -> kernels.Turned:
-    """The same, made anew."""
-    common = family.common
-    rows_to, rows_from = row_segments(family, member)
-    noise_to, noise_from = noise_segments(family, member) if rows_to.start.size else (NO_SEGMENTS, NO_SEGMENTS)
-
-    def by_action(table: Integers, wanted: bool) -> Integers:
-        return np.ascontiguousarray(table.T if wanted else table[:0, :0], dtype=np.int32)
-
-    return kernels.Turned(
-        np.ascontiguousarray(common.legal.T if not common.legal.all() else common.legal[:0, :0]),
-        by_action(common.moves, not rows_to.start.size),
-        by_action(common.successors[:, 0] if common.moves.size else common.moves, not noise_to.start.size),
-        rows_to, rows_from, noise_to, noise_from,
-    )  # fmt: skip
 
 
 def entries_a_state(family: CompiledFamily) -> int:

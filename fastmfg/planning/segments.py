@@ -9,16 +9,13 @@ import numpy as np
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.family import CompiledFamily
 from fastmfg.kernels import table
-from fastmfg.kernels.segments import BLOCK, Segments
+from fastmfg.kernels.segments import BLOCK, NO_SEGMENTS, Segments
 
 SHORTEST = 6
 """Mean length of segments that is worth it: below it tables of indices are as fast."""
 
 MOST_OFFSETS = 64
 """Different ways from a state to where noise leads it, at most."""
-
-_NONE = np.empty(0, dtype=np.int64)
-NO_SEGMENTS = Segments(_NONE, _NONE, _NONE, _NONE, _NONE, np.empty(0))
 
 
 class Run(NamedTuple):

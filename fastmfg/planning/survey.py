@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from fastmfg.games.checks import Floats
 from fastmfg.games.game import Game
-from fastmfg.kernels import survey as kernels
+from fastmfg.kernels import passes as kernels
+from fastmfg.kernels.backward import BEST
 from fastmfg.kernels.passes import Workspace
-from fastmfg.planning.passes import Passes
+from fastmfg.planning.passes import Passes, first_values
 
-Actions = NDArray[np.int16]
+Actions = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Survey:
     density: Floats  # [H, S]
     aux: Floats  # [H, *]
     q: Floats  # [H, S, A] of the policy; empty where it was not wanted
-    greedy: Actions  # [H, S]   actions of the best response, the lowest index on a tie; empty likewise
+    greedy: Actions  # [H, S]   actions of the best response, the lowest of those tied; empty likewise
     policy_return: float
     best_return: float
     gap: float  # what the best response gains, of several types the one that gains most; never negative
@@ -33,7 +34,7 @@ def survey(game: Game, pi: Floats, *, q: bool = False, greedy: bool = False, pas
     """Survey a policy [H, A, S] of any strides. `passes` may be given for its buffers, which the answer then shares."""
     shared = Passes(game) if passes is None else passes
     q_out, actions = _survey(shared, pi, True, q, greedy)
-    f, V, W = shared.family, shared.work.values[0], shared.work.values[2]
+    f, (W, V) = shared.family, shared.work.values[0]
     returns = float((V * f.common.initial).sum()), float((W * f.common.initial).sum())
     gap = returns[1] - returns[0]
     if f.layout is not None:
@@ -45,20 +46,20 @@ def respond(game: Game, pi: Floats, passes: Passes | None = None) -> tuple[Actio
     """Actions [H, S] and return of the best response to a policy [H, A, S], whose own values are left out."""
     shared = Passes(game) if passes is None else passes
     actions = _survey(shared, pi, False, False, True)[1]
-    return actions, float((shared.work.values[2] * shared.family.common.initial).sum())
+    return actions, float((shared.work.values[0, BEST] * shared.family.common.initial).sum())
 
 
 def _survey(passes: Passes, pi: Floats, weigh: bool, q: bool, greedy: bool) -> tuple[Floats, Actions]:
     H, A, S = pi.shape
     q_out = np.empty((H, S, A) if q else (0, 0, 0))
-    actions = np.empty((H, S) if greedy else (0, 0), dtype=np.int16)
+    actions = np.empty((H, S) if greedy else (0, 0), dtype=np.int32)
     f = passes.family
+    n_values = 2 if weigh else 1
 
     def member(work: Workspace) -> None:
-        kernels.survey(
-            f.prepare, f.fill, f.reward, passes.part, f.common, f.thetas[passes.member], passes.turned, f.joint, pi,
-            weigh, work, q_out, actions,
-        )  # fmt: skip
+        work = first_values(work, n_values)
+        theta = f.thetas[passes.member]
+        kernels.evaluate_policy(passes.rewards, passes.transitions, theta, f.joint, pi, work, q_out, actions)
 
     passes.run(member)
     return q_out, actions
@@ -70,7 +71,7 @@ def follow(game: Game, pi: Floats, passes: Passes | None = None) -> Floats:
     f = shared.family
 
     def member(work: Workspace) -> None:
-        kernels.follow(f.prepare, f.fill, f.common, f.thetas[shared.member], shared.turned, f.joint, pi, work)
+        kernels.propagate_density(shared.transitions, f.thetas[shared.member], f.joint, pi, work)
 
     shared.run(member)
     return shared.work.density
