@@ -3,11 +3,14 @@
 import naive
 import numpy as np
 import pytest
-from builders import ROW_KINDS, tables
+from builders import ROW_KINDS, legal_mask, rows, tables
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastmfg.comparing.conditional import KNOWN
 from fastmfg.kernels import distance, table
+from fastmfg.kernels.jit import Common
 
 SIZES = [(1, 1, 1), (1, 3, 2), (3, 1, 3), (2, 5, 1), (3, 6, 4), (2, 9, 5)]  # H, S, A
 BLOCKS = [(1, 1), (1, 2), (2, 1), (2, 3), (3, 3), (4, 4), (5, 2), (4, 7)]  # rows, columns
@@ -106,3 +109,86 @@ def test_distances_of_whole_eighths_are_exact():
     distance.block_distances(*block.args, block.rows, block.cols, block.wanted, comp)
     for index, P, Q in block.pairs():
         assert_array_equal(comp[index], naive.block_distances(P, Q, block.t.initial, block.t.legal))
+
+
+# Bytes: a pair's numbers are its own
+
+
+class Case:
+    """Some models whose rows have any form, as kernels read them, and a random block of their pairs."""
+
+    def __init__(self, seed, sizes, form, unknown):
+        n, H, S, A = sizes
+        rng = np.random.default_rng(seed)
+        K = S if form == "dense" else int(rng.integers(1, S + 1))
+        B = 1 if form == "factored" else A  # rows a state
+        successors = np.argsort(rng.random((S, B, S)))[..., :K].copy() if form != "dense" else np.empty((0, 0, 0), int)
+        moves = rng.integers(0, S, (S, A)) if form == "factored" else np.empty((0, 0), int)
+        self.common = Common(np.array([float(S)]), rows(rng, (S,)), legal_mask(rng, S, A), successors, moves)
+        thetas, aux = rows(rng, (n, H * S * B, K)).reshape(n, -1), np.empty((n, H, 0))
+        reward = rng.standard_normal((n, H, S, A)) if unknown else KNOWN
+        self.models = (table.fill, self.common, thetas, rng.permutation(n), aux, reward)
+        self.shape = H, S, A
+        self.rows, self.cols = (rng.integers(0, n, rng.integers(1, 2 * n)) for _ in range(2))
+        self.wanted = rng.random((self.rows.size, self.cols.size)) < rng.choice([0.05, 0.5, 1.0])
+        self.order = np.argsort(-self.common.initial, kind="stable")
+
+    def distances(self, block):
+        out = np.full((*block[2].shape, 2), np.nan)
+        assert distance.block_distances(*self.models, *block, out) == 0
+        return out
+
+    def bounds(self, block, radius=np.inf):
+        """The lower and the upper bounds, and which pairs they leave within the radius."""
+        rows, cols, wanted = block[0], block[1], block[2].copy()
+        low = np.zeros(wanted.shape)
+        assert distance.block_lower_bounds(*self.models, self.order, rows, cols, wanted, radius, low) == 0
+        high, near = low.copy(), wanted.copy()
+        assert distance.block_upper_bounds(*self.models, rows, cols, near, radius, high) == 0
+        return low, wanted, np.where(near, high, np.inf), near
+
+    def gaps(self, m, n):
+        out = np.empty(self.shape)
+        assert distance.row_gaps(*self.models, m, n, out) == 0
+        return out
+
+
+cases = st.builds(
+    Case, st.integers(0, 10**6), st.tuples(st.integers(1, 9), st.integers(1, 3), st.integers(1, 23), st.integers(1, 6)),
+    st.sampled_from(["dense", "sparse", "factored"]), st.booleans(),
+)  # fmt: skip
+
+
+@given(cases)
+def test_a_pair_has_the_same_distances_alone_and_mirrored(case):
+    block = case.rows, case.cols, case.wanted
+    d, mirrored = case.distances(block), case.distances((case.cols, case.rows, case.wanted.T.copy()))
+    assert_array_equal(d, mirrored.swapaxes(0, 1)[..., ::-1])
+    for i, j in np.argwhere(case.wanted)[::7]:
+        assert_array_equal(case.distances((case.rows[[i]], case.cols[[j]], np.array([[True]])))[0, 0], d[i, j])
+
+
+@given(cases, st.floats(0, 1))
+def test_a_pair_has_the_same_bounds_alone_and_mirrored(case, quantile):
+    block = case.rows, case.cols, case.wanted
+    for radius in (np.inf, np.quantile(case.bounds(block)[0], quantile)):
+        found = case.bounds(block, radius)
+        mirrored = case.bounds((case.cols, case.rows, case.wanted.T.copy()), radius)
+        for a, b in zip(found, mirrored, strict=True):
+            assert_array_equal(a, b.T)
+        for i, j in np.argwhere(case.wanted)[::7]:
+            alone = case.bounds((case.rows[[i]], case.cols[[j]], np.array([[True]])), radius)
+            for a, b in zip(found, alone, strict=True):
+                assert_array_equal(a[i, j], b[0, 0])
+
+
+@given(cases)
+def test_gaps_are_symmetric_and_those_of_the_bounds(case):
+    m, n = case.rows[0], case.cols[-1]
+    gap = case.gaps(m, n)
+    assert_array_equal(gap, case.gaps(n, m))
+    low, _, high, _ = case.bounds((np.array([m]), np.array([n]), np.array([[True]])))
+    top = np.where(case.common.legal, gap, 0.0).max(axis=2)
+    assert_allclose(low[0, 0], top[0] @ case.common.initial, rtol=1e-13, atol=1e-300)
+    assert_allclose(high[0, 0], low[0, 0] + top[1:].max(axis=1).sum(), rtol=1e-13, atol=1e-300)
+    assert_array_equal(case.gaps(m, m), 0.0)

@@ -152,10 +152,11 @@ def test_other_rules_keep_their_references():
         assert {one.source for one in out.rounds} == {"equilibrium"}
 
 
-def test_fewer_trajectories_than_with_the_equilibria():
+@pytest.mark.parametrize("n_runs", [6, pytest.param(20, marks=pytest.mark.statistics)])
+def test_fewer_trajectories_than_with_the_equilibria(n_runs):
     """The same classes and seeds, choice by information against the heuristic's likeliest equilibrium."""
     drawn = {"certified": [], "heuristic": []}
-    for seed in range(20):
+    for seed in range(n_runs):
         models = linear(seed, M=20, S=8, H=3, scale=0.2)
         for strategy, counts in drawn.items():
             oracle = mfg.MeanFieldOracle(models[seed % 20], seed=seed)

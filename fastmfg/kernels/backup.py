@@ -4,11 +4,12 @@
 """
 
 import numpy as np
+from numba import types
 
 from fastmfg.kernels.backward import BEST, POLICY, bellman_update
 from fastmfg.kernels.density import own_tile
 from fastmfg.kernels.forms import PAIRS, TRANSITIONS, Model
-from fastmfg.kernels.jit import F3, F4, i8, kernel, types
+from fastmfg.kernels.jit import F3, F4, i8, kernel
 from fastmfg.kernels.segments import BLOCK
 
 

@@ -6,10 +6,11 @@ Blocks are ``q [J, A, B]``, so that loops run over states.
 """
 
 import numpy as np
+from numba import types
 
 from fastmfg.kernels.elementary import exp_below
 from fastmfg.kernels.forms import EXPECT
-from fastmfg.kernels.jit import B2, F1, F2, F3, f8, i8, types, unit
+from fastmfg.kernels.jit import B2, F1, F2, F3, f8, i8, unit
 from fastmfg.kernels.segments import BLOCK, add_ahead, add_weighted
 
 TIE = 1e-10

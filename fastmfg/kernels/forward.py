@@ -5,9 +5,10 @@ segments pull what arrives in them.
 """
 
 import numpy as np
+from numba import types
 
 from fastmfg.kernels.forms import SEND
-from fastmfg.kernels.jit import F3, I1, i8, types, unit
+from fastmfg.kernels.jit import F3, I1, i8, unit
 from fastmfg.kernels.segments import BLOCK, add_moved, add_weighted
 
 FAULT_STATUS, FAULT_VALUE, FAULT_SUM = 1, 2, 3

@@ -127,7 +127,7 @@ def reward_two_steps(rewards, transitions, theta, joint, pi, work, h, phase):
 
 @unit(types.FunctionType(i8(REWARDS, MODEL, i8, F1, F2, i8, i8, F3)))
 def reward_block(rewards, model, h, mu, table, lo, hi, q):
-    """Write rewards of the states lo..hi-1 into each ``q[j] [A, B]``: from a table ``[S, A]``, or asked for if empty."""
+    """Write rewards of the states lo..hi-1 into ``q[j] [A, B]``: from a table ``[S, A]``, or if empty asked for."""
     if table.size == 0:
         status = rewards.block(h, mu, model.common.shared, model.theta, lo, hi, q[0])
         if status != 0:
