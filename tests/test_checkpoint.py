@@ -519,7 +519,7 @@ print(kills)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.statistics) for seed in (2, 3))])
 @pytest.mark.parametrize("choices", ["information", "paper"])
 def test_killed_at_random_moments(tmp_path, choices, seed):
     script = tmp_path / "killed.py"

@@ -222,8 +222,15 @@ def balanced(found, kind):
     return float(np.quantile(pairs, share)), factor * float(np.quantile(found.gaps.max(axis=1), good))
 
 
+TOYS, FEW_TOYS = 12, 6
+each_toy = pytest.mark.parametrize(
+    "seed",
+    [pytest.param(seed, marks=[pytest.mark.statistics] if seed >= FEW_TOYS else []) for seed in range(TOYS)],
+)
+
+
 @pytest.mark.parametrize("kind", BALANCE)
-@pytest.mark.parametrize("seed", range(12))
+@each_toy
 def test_exact_certified_and_brute_force_agree(seed, kind):
     """On thousands of policies: central models, all three certificates, and what both strategies make of them."""
     models, tables, cover, policies, found = looked_through(seed)
@@ -265,9 +272,10 @@ def test_exact_certified_and_brute_force_agree(seed, kind):
         assert run.candidates[chosen.candidate].source in ("bridge", "equilibrium")
 
 
-def test_the_toys_have_thousands_of_policies_and_all_kinds_of_verdicts():
+@pytest.mark.parametrize("n_toys", [FEW_TOYS, pytest.param(TOYS, marks=pytest.mark.statistics)])
+def test_the_toys_have_thousands_of_policies_and_all_kinds_of_verdicts(n_toys):
     sizes, kinds, verdicts = [], set(), Counter()
-    for seed in range(12):
+    for seed in range(n_toys):
         models, _, cover, _, found = looked_through(seed)
         sizes.append(cover.size)
         kinds.add((models.n_states, models.n_actions, models.horizon))
@@ -278,8 +286,8 @@ def test_the_toys_have_thousands_of_policies_and_all_kinds_of_verdicts():
             verdicts["some"] += 0 < direct.mean() < 1
             verdicts["halving"] += (found.counts(1.5 * tolerance).max(axis=1) <= len(models) / 2).any()
     assert min(sizes) > 1000
-    assert len(kinds) >= 5
-    assert min(verdicts.values()) >= 6, verdicts
+    assert len(kinds) >= min(5, n_toys - 2)
+    assert min(verdicts.values()) >= n_toys / 2, verdicts
 
 
 # What rounds promise
@@ -378,7 +386,13 @@ def test_sectors(n):
     assert mfg.ne_gap(models[n - 1], runs["certified"].policy) <= 0.0175
 
 
-@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if name in ("switch1d", "crowded everywhere") else [])
+        for name in HARD
+    ],
+)
 def test_no_more_rounds_than_the_heuristic(name):
     """The true model is the last one, and rounds go on until they converge."""
     case = HARD[name]
