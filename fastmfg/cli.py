@@ -1,4 +1,4 @@
-"""The command line: ``fastmfg learn``, ``figure2``, ``solve``, ``diagnose`` and ``games``.
+"""The command line: ``fastmfg learn``, ``figure2``, ``solve``, ``diagnose``, ``games`` and ``warm-up``.
 
 Exit codes: 0 done, 2 bad input, or what the system refuses; 128 + the number of the signal that ended the run, once
 what was finished was written: 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1 (on Linux).
@@ -124,6 +124,8 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--param", action="append", metavar="K=V", help="a parameter of the game; repeatable")
     games = commands.add_parser("games", help="the names of the zoo's games")
     games.add_argument("--json", action="store_true", default=None, help="as a JSON list")
+    warm = commands.add_parser("warm-up", help="compile everything now, for all later runs")
+    warm.add_argument("--threads", type=int, default=None, help="processes that compile (all cores)")
     return top
 
 
@@ -246,6 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from fastmfg.reporting.signals import stopping
 
     arguments = parser().parse_args(argv)
+    say_what_compiles()
     try:
         with stopping() as check:
             return run(arguments, check)
@@ -254,11 +257,50 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
+def say_what_compiles() -> None:
+    """On a terminal, say that kernels are being compiled, each as it is waited for."""
+    from fastmfg.kernels.jit import watch_builds
+
+    if not sys.stderr.isatty():
+        return
+    named: list[str] = []
+
+    def say(name: str) -> None:
+        if not named:
+            print("compiling, at the first run only:", file=sys.stderr)
+        named.append(name)
+        print(f"  kernel {len(named)}: {name}", file=sys.stderr)
+
+    watch_builds(say)
+
+
+def warm_up(processes: int | None) -> int:
+    """Compile all kernels, and say how long it took and where they stand; the exit code."""
+    from fastmfg.warm_up import build_all, cache_folder
+
+    if processes is not None and processes < 1:
+        print(f"fastmfg warm-up: --threads must be at least 1, got {processes}", file=sys.stderr)
+        return BAD_INPUT
+
+    def tick(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\rcompiled {done} of {total}", end="" if done < total else "\n", file=sys.stderr, flush=True)
+
+    started = time.perf_counter()
+    build_all(processes, tick)
+    folder = cache_folder()
+    where = f"kept in {folder}" if folder else "not kept: the cache is off, or its folder cannot be written"
+    print(f"all kernels are compiled, in {time.perf_counter() - started:.1f} s; {where}")
+    return 0
+
+
 def run(arguments: argparse.Namespace, check: Callable[[], None]) -> int:
     """Run a parsed command; the exit code. `check` raises when a signal has come."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a home without room for its cache is no news
     if arguments.command == "games":
         return list_games(bool(arguments.json))
+    if arguments.command == "warm-up":
+        return warm_up(arguments.threads)
     folder: Path | None = None
     made = False
     try:

@@ -16,6 +16,8 @@ all arguments at every call, as the tests do: it takes some ten microseconds a c
 
 import os
 import threading
+from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,6 +89,31 @@ def _stamp(compiled):
         cache_file._source_stamp = tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
 
 
+PATIENCE = 0.3
+"""Seconds after which a build is no load from the cache."""
+
+_watchers: list[Callable[[str], None]] = []
+
+
+def watch_builds(watcher):
+    """Have ``watcher(name)`` called when something is being compiled, not loaded; None: nobody."""
+    _watchers[:] = [] if watcher is None else [watcher]
+
+
+@contextmanager
+def _watch(name):
+    if not _watchers:
+        yield
+        return
+    timer = threading.Timer(PATIENCE, _watchers[0], (name,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 class _Lazy:
     """Builds a compiled object at first use, once, whichever thread comes first."""
 
@@ -102,8 +129,18 @@ class _Lazy:
         if self._built is None:
             with self._lock:
                 if self._built is None:
-                    self._built = self._make()
+                    with _watch(self.__name__):
+                        self._built = self._make()
         return self._built
+
+    def build(self):
+        """Load it from the cache, or compile it."""
+        self._get()
+
+    def cache_folder(self):
+        """Where its compiled code stands; None where it is not kept."""
+        folder = getattr(getattr(self._get(), "_cache", None), "cache_path", None)
+        return None if folder is None else Path(folder)
 
 
 class Kernel(_Lazy):
