@@ -21,7 +21,7 @@ def test_classes_hold_their_games():
     games, functions = family_of(PAIR, 3)
     models = mfg.MultiTypeClass(games)
     pi = models.join(PAIR.policies())
-    assert_array_equal(mfg.ne_gaps(models, pi), [mfg.ne_gap(game, pi) for game in games])
+    assert_allclose(mfg.ne_gaps(models, pi), [mfg.ne_gap(game, pi) for game in games], rtol=1e-12)
     naive_gaps = [naive.type_gaps(PAIR.initials, PAIR.policies(), f, PAIR.rewards, PAIR.legals)[0] for f in functions]
     assert_allclose(mfg.ne_gaps(models, pi), np.max(naive_gaps, axis=1), atol=1e-12)
     part = models[[2, 0]]
@@ -29,7 +29,7 @@ def test_classes_hold_their_games():
     assert isinstance(part[0], mfg.MultiTypeGame)
     assert_array_equal(mfg.ne_gaps(part, pi), mfg.ne_gaps(models, pi, [2, 0]))
     assert_array_equal(mfg.ne_gaps(models[1:], pi), mfg.ne_gaps(models, pi, [1, 2]))
-    assert [mfg.ne_gap(game, pi) for game in models] == mfg.ne_gaps(models, pi).tolist()
+    assert_allclose([mfg.ne_gap(game, pi) for game in models], mfg.ne_gaps(models, pi), rtol=1e-12)
     plain = mfg.ModelClass(games)  # not a class with types by name, but its gaps are still those of types
     assert_array_equal(mfg.ne_gaps(plain, pi), mfg.ne_gaps(models, pi))
     assert_array_equal(mfg.ne_gaps(mfg.ModelClass([models[0], models[2]]), pi), mfg.ne_gaps(models, pi, [0, 2]))

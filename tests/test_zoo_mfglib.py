@@ -370,7 +370,7 @@ def test_games_stack_to_a_class(name):
             assert_array_equal(models[i].transition(1, seen), game.transition(1, seen))
         assert_array_equal(models[i].reward(1, seen), games[0].reward(1, seen))
     pi = games[0].uniform_policy()
-    assert_array_equal(mfg.ne_gaps(models, pi), [mfg.ne_gap(game, pi) for game in games])
+    assert_allclose(mfg.ne_gaps(models, pi), [mfg.ne_gap(game, pi) for game in games], rtol=1e-12)
 
 
 def test_random_linear_weights_have_seeds_of_their_own():
