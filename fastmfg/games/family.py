@@ -183,6 +183,10 @@ class Family(ABC):
         """What passes through many models read."""
         return transitions_of(self.prepare, self.fill, self.common)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: `compiled_rows` is made anew from the rest."""
+        return {name: value for name, value in self.__dict__.items() if name != "compiled_rows"}
+
     def pairs(self, members: Integers, policies: Floats, policy_of: Integers) -> Pairs:
         """(model, policy) pairs as kernels read them."""
         return Pairs(self.thetas, members, policies, policy_of)
