@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fastmfg as mfg
 from fastmfg.comparing.conditional import condition_members
+from fastmfg.executors import set_thread_count
 from fastmfg.learning import certified, references
 from fastmfg.learning.adversary import most_information
 from fastmfg.learning.state import Plan, State
@@ -72,8 +73,7 @@ def test_a_gathering_makes_for_its_goal():
     for goal in range(5):
         policy = references.gathering(leader, np.full(3, goal))
         assert_array_equal(policy.max(axis=2), 1.0)
-        first = naive_gathering(models[1], uniform(models), goal)
-        assert_array_equal(policy, naive_gathering(models[1], first, goal))
+        assert_array_equal(policy, naive_gathering(models[1], uniform(models), goal))
         crowd = mfg.condition(models[1], policy).density[:, goal]
         spread = mfg.condition(models[1], uniform(models)).density[:, goal]
         assert crowd[1] >= spread[1] - 1e-12
@@ -91,6 +91,51 @@ def naive_gathering(game, reference, goal):
     return np.eye(A)[actions]
 
 
+def estimated(initial, rows, weights, start, later):
+    """Backward induction on the best deviation; a mean over the states looked at stands for the others."""
+    told, mixture = hellinger(rows, weights), (weights[:, None, None, None, None] * rows).sum(axis=0)
+    future = np.zeros(len(initial))
+    for h in range(len(told) - 1, -1, -1):
+        value, states = (told[h] + mixture[h] @ future).max(axis=1), later if h > 0 else start
+        future = np.full(len(initial), value[states].mean())
+        future[states] = value[states]
+    return (initial * future)[start].sum() / initial[start].sum()
+
+
+@pytest.mark.parametrize("looked_at", [3, 24])
+def test_information_is_estimated_from_some_of_the_states(looked_at, monkeypatch):
+    """From all of them it is exact; several policies at once give what they give alone, with any number of threads."""
+    monkeypatch.setattr(references, "STATES", looked_at)
+    models = linear(2, M=5, H=3, S=9, A=3)
+    rng = np.random.default_rng(0)
+    members, weights = np.array([0, 1, 3, 4]), rng.dirichlet(np.ones(4))
+    policies = [rng.dirichlet(np.ones(3), (3, 9)) for _ in range(3)]
+    start, later = references.states_looked_at(models._family)
+    assert later.tolist() == ([0, 4, 8] if looked_at == 3 else list(range(9)))
+    found = references.informations(models._family, members, weights, policies)
+    for value, policy in zip(found, policies, strict=True):
+        rows = conditional_rows(models, policy)[members]
+        assert_allclose(value, estimated(models.initial, rows, weights, start, later), rtol=1e-12)
+        if looked_at == 24:
+            exact = most_information(condition_members(models._family, policy, members), weights)[0]
+            assert_allclose(value, exact, rtol=1e-12)
+    for threads in (1, 2, 5):
+        set_thread_count(threads)
+        try:
+            assert references.informations(models._family, members, weights, policies) == found
+        finally:
+            set_thread_count(None)
+
+
+def test_all_states_are_looked_at_where_a_mean_stands_for_none(monkeypatch):
+    """Where rows are sparse; but states where nobody starts count at no first step."""
+    monkeypatch.setattr(references, "STATES", 3)
+    game = mfg.zoo.crowd_modelling_2d(size=5, horizon=4)
+    start, later = references.states_looked_at(game._family)
+    assert later.size == game.n_states
+    assert_array_equal(start, np.flatnonzero(game.initial))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_chosen_tells_most_and_is_certified(kind):
     """Over every kind of class: legal, certified, and no less informative than the likeliest model's equilibrium."""
@@ -100,8 +145,9 @@ def test_what_is_chosen_tells_most_and_is_certified(kind):
     if chosen is None or chosen.certificate == "none" or len(models) == 1:
         return
     members, weights = references.rivals(run)
-    told = [references.reference_information(models._family, members, weights, np.array(run.candidates[i].policy))
-            for i in (chosen.candidate, run.equilibrium_candidate(int(run.order()[0])))]  # fmt: skip
+    numbers = (chosen.candidate, run.equilibrium_candidate(int(run.order()[0])))
+    policies = [np.array(run.candidates[i].policy) for i in numbers]
+    told = references.informations(models._family, members, weights, policies)
     assert told[0] >= told[1]
     policy = run.candidates[chosen.candidate].policy
     assert (policy[:, ~models.legal] == 0).all()
@@ -124,11 +170,11 @@ def test_rivals_are_the_likeliest_and_some_of_all():
 def test_large_games_and_single_steps_have_no_gatherings(monkeypatch):
     models = linear(H=1)
     found = references.best_gathering(models._family, np.arange(2), np.full(2, 0.5), uniform(models).copy())
-    assert found.size == 0
+    assert (found[0].size, found[1]) == (0, -np.inf)
     models = linear(H=2)
     monkeypatch.setattr(references, "MOST_ENTRIES", 100)
     found = references.best_gathering(models._family, np.arange(2), np.full(2, 0.5), uniform(models).copy())
-    assert found.size == 0
+    assert (found[0].size, found[1]) == (0, -np.inf)
 
 
 def test_a_round_ends_when_half_of_the_class_is_gone():

@@ -119,7 +119,7 @@ def state_gaps(X, Y, first, plan, actions, lo, hi, gap):
     return 0
 
 
-@unit(types.FunctionType(i8(F4, F4, B2, F3)))
+@unit(types.FunctionType(i8(F4, F4, B2, F3)), allocates=True)
 def block_gaps(X, Y, wanted, gap):
     """``gap[i, j, a]`` of all wanted pairs in one state; tiles ``X [R, 1, A, K]``, ``Y [C, 1, A, K]``."""
     R, C, A = gap.shape
@@ -168,7 +168,7 @@ def legal_actions(common, s, actions):
     return count
 
 
-@unit(types.FunctionType(i8(COMMON, i8, I1, i8, F4, F3, B2, b1, i8, F4)))
+@unit(types.FunctionType(i8(COMMON, i8, I1, i8, F4, F3, B2, b1, i8, F4)), allocates=True)
 def back_up_state(common, s, actions, L, tiles, gap, wanted, last, now, V):
     """Values of one state, of the wanted pairs, with trajectories of the row's model (side 0) and of the column's (1).
 

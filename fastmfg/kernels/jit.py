@@ -27,9 +27,12 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.ccallback import CFunc  # `cfunc` gives no hold of the cache before it compiles
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import AnalysisPass, register_pass
 from numba.core.datamodel.models import OpaqueModel
 from numba.core.imputils import lower_constant
 from numba.core.sigutils import normalize_signature
+from numba.core.typed_passes import NopythonRewrites
 from numba.core.typing.typeof import Purpose
 from numba.extending import lower_builtin, register_model, typeof_impl
 
@@ -156,7 +159,9 @@ class Kernel(_Lazy):
 
         def decorator(cache):
             def compiled(function):
-                dispatcher = njit(cache=cache, nogil=True, fastmath=REORDER, error_model="numpy")(function)
+                dispatcher = njit(
+                    cache=cache, nogil=True, fastmath=REORDER, error_model="numpy", no_cfunc_wrapper=True
+                )(function)
                 if cache:
                     _stamp(dispatcher)
                 dispatcher.compile(self.signature)
@@ -188,23 +193,54 @@ def kernel(signature):
     return lambda function: Kernel(function, signature)
 
 
-def inline(function):
-    """Decorator: a helper compiled into the kernels that call it.
+@register_pass(mutates_CFG=False, analysis_only=True)
+class _NeverRun(AnalysisPass):
+    """Spares a helper the machine code of its own: what calls it has it compiled in."""
+
+    _name = "fastmfg_never_run"
+
+    def __init__(self):
+        AnalysisPass.__init__(self)
+
+    def run_pass(self, state):
+        # the context is this compilation's own; what would be called need only be a builtin, and none other
+        state.targetctx.get_executable = lambda library, fndesc, env: [].append
+        return False
+
+
+class _HelperCompiler(CompilerBase):
+    def define_pipelines(self):
+        steps = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        steps.add_pass_after(_NeverRun, NopythonRewrites)
+        steps.finalize()
+        return [steps]
+
+
+def _helper(function, fastmath):
+    """Compile a helper into the kernels that call it.
 
     Forced into them: left to the compiler, which decides otherwise for a kernel that stands in the cache, last bits
     would differ between a process that compiles and one that loads.
     """
-    return njit(fastmath=REORDER, error_model="numpy", forceinline=True)(function)
+    return njit(
+        fastmath=fastmath, error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True,
+        pipeline_class=_HelperCompiler,
+    )(function)  # fmt: skip
+
+
+def inline(function):
+    """Decorator: a helper compiled into the kernels that call it."""
+    return _helper(function, REORDER)
 
 
 def inline_exact(function):
     """Decorator: a helper whose operations keep their order; products and sums may still be fused."""
-    return njit(fastmath={"contract"}, error_model="numpy", forceinline=True)(function)
+    return _helper(function, {"contract"})
 
 
 def inline_finite(function):
     """Decorator: a helper whose numbers are never NaN, so that a maximum becomes vector code."""
-    return njit(fastmath=REORDER | {"nnan"}, error_model="numpy", forceinline=True)(function)
+    return _helper(function, REORDER | {"nnan"})
 
 
 class Filler(_Lazy, types.WrapperAddressProtocol):
@@ -214,6 +250,7 @@ class Filler(_Lazy, types.WrapperAddressProtocol):
         _Lazy.__init__(self, function)
         self._numba_type_ = kind
         self._cache = cache
+        self.allocates = True
         self.part = None  # of a reward: the filler that gives those of some of the states, where there is one
 
     def _make(self):
@@ -222,7 +259,8 @@ class Filler(_Lazy, types.WrapperAddressProtocol):
         def decorator(cache):
             def compiled(function):
                 signature = normalize_signature(self._numba_type_.signature)
-                callback = CFunc(function, signature, locals={}, options={"fastmath": REORDER, "error_model": "numpy"})
+                options = {"fastmath": REORDER, "error_model": "numpy", "_nrt": self.allocates}
+                callback = CFunc(function, signature, locals={}, options=options)
                 if cache:
                     callback.enable_caching()
                     _stamp(callback)
@@ -247,8 +285,9 @@ class Unit(Filler):
     copies the headers of all its arrays, some 50 to 100 ns: units work on a block of states, or more.
     """
 
-    def __init__(self, function, kind):
+    def __init__(self, function, kind, allocates):
         super().__init__(function, kind)
+        self.allocates = allocates
         self.symbol = f"{function.__module__}.{function.__name__}"
         self.type_by_name = _UnitType(self)
         _lower_call(self.type_by_name)
@@ -315,9 +354,9 @@ def link_units(function, seen=None):
             link_units(used, seen)
 
 
-def unit(kind):
-    """Decorator: a unit of this function type."""
-    return lambda function: Unit(function, kind)
+def unit(kind, allocates=False):
+    """Decorator: a unit of this function type. One that makes no arrays counts no references, which is less code."""
+    return lambda function: Unit(function, kind, allocates)
 
 
 def filler(kind):

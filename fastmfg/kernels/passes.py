@@ -88,7 +88,7 @@ def send_chunks(send, pulls, model, h, aux, links, mu, pi, work, flows, phase, t
 PROPAGATE = types.FunctionType(i8(TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i8))
 
 
-@unit(PROPAGATE)
+@unit(PROPAGATE, allocates=True)
 def propagate(transitions, theta, joint, pi, work, phase):
     """Compute the density of all steps, in ``work.density``, and `aux`; the next phase."""
     form, links, common = transitions.form, transitions.forward, transitions.common

@@ -33,9 +33,9 @@ STATES_A_TASK = 16
 TEMPER = 0.5
 """Survivors are weighted by their likelihoods to this power: the last rivals must still count."""
 
-RIVALS = 64
-"""The likeliest survivors that a deviation is chosen to tell apart: taking all 200 of a class doubles the time of a run
-and saves no samples."""
+RIVALS = 24
+"""The likeliest survivors that a deviation is chosen to tell apart. At the paper's size such a deviation brings 98.4 to
+99.9% of the information that the best one brings over all 200 models; 64 rivals: 99.6%, for 2.7 times the work."""
 
 STALE = 0.1
 """A deviation is used again until the weights have moved by this much in total variation."""
@@ -182,38 +182,49 @@ def most_information(conditional: ConditionalClass, weights: Floats) -> tuple[fl
     once and twice that of both together, and exactly that where models differ in one of the two alone.
     """
     f = conditional.family
-    S, A, H = f.n_states, f.n_actions, f.horizon
-    actions = np.empty((H, S), dtype=np.int64)
-    future = np.zeros(S)
-    for h in range(H - 1, -1, -1):
-        q, value, greedy = np.empty((S, A)), np.empty(S), np.empty(S, dtype=np.int64)
-
-        def back_up(block: range, h: int = h, future: Floats = future, q: Floats = q, value: Floats = value,
-                    greedy: Integers = greedy) -> None:  # fmt: skip
-            status = information_kernels.back_up_information(
-                f.fill, f.common, f.thetas, conditional.members, conditional.aux, weights, h, block.start, block.stop,
-                future, q, value, greedy,
-            )  # fmt: skip
-            f.refuse_status(status, "backing information up")
-
-        for _ in map_tasks(back_up, blocks(S, STATES_A_TASK)):
-            pass
-        if f.noise is not None:
-            q += reward_information(conditional, f.noise, weights, h)
-            value, greedy = np.where(f.common.legal, q, -np.inf).max(axis=1), lowest_best(q, f.common.legal)
-        actions[h], future = greedy, value
+    actions, future = np.empty((f.horizon, f.n_states), dtype=np.int64), np.zeros(f.n_states)
+    for h in range(f.horizon - 1, -1, -1):
+        future, actions[h] = information_step(conditional, weights, h, future, blocks(f.n_states, STATES_A_TASK))
     return float((f.common.initial * future).sum()), actions
 
 
-def reward_information(conditional: ConditionalClass, noise: RewardNoise, weights: Floats, h: int) -> Floats:
-    """Squared Hellinger distances [S, A] of the observed rewards of step h, over weighted pairs of models."""
-    told = np.empty(conditional.reward.shape[2:])
+def information_step(
+    conditional: ConditionalClass, weights: Floats, h: int, future: Floats, parts: list[range]
+) -> tuple[Floats, Integers]:
+    """Back information up by one step: values [S] and actions [S] of the states in `parts`; elsewhere undefined.
+
+    `future` [S]: the values of the next step.
+    """
+    f = conditional.family
+    S, A = f.n_states, f.n_actions
+    q, value, greedy = np.zeros((S, A)), np.zeros(S), np.zeros(S, dtype=np.int64)
+
+    def back_up(part: range) -> None:
+        status = information_kernels.back_up_information(
+            f.fill, f.common, f.thetas, conditional.members, conditional.aux, weights, h, part.start, part.stop,
+            future, q, value, greedy,
+        )  # fmt: skip
+        f.refuse_status(status, "backing information up")
+
+    for _ in map_tasks(back_up, parts):
+        pass
+    if f.noise is not None:
+        q += reward_information(conditional, f.noise, weights, h, parts)
+        value, greedy = np.where(f.common.legal, q, -np.inf).max(axis=1), lowest_best(q, f.common.legal)
+    return value, greedy
+
+
+def reward_information(
+    conditional: ConditionalClass, noise: RewardNoise, weights: Floats, h: int, parts: list[range]
+) -> Floats:
+    """Squared Hellinger distances [S, A] of the rewards observed at step h, over weighted pairs; 0 outside of parts."""
+    told = np.zeros(conditional.reward.shape[2:])
 
     def tell(block: range) -> None:
         information_kernels.reward_information(
             conditional.reward, weights, noise.affinity_scale, h, block.start, block.stop, told
         )
 
-    for _ in map_tasks(tell, blocks(len(told), STATES_A_TASK)):
+    for _ in map_tasks(tell, parts):
         pass
     return told
