@@ -10,7 +10,7 @@ import pytest
 import fastmfg as mfg
 from fastmfg.comparing.conditional import KNOWN
 from fastmfg.kernels import backup, density, distance, information, likelihood, reward, softmax, walk
-from fastmfg.kernels.forms import Pairs
+from fastmfg.kernels.forms import NO_ROWS, Pairs
 
 SIZES = [(10, 4, 3), (30, 10, 3), (100, 50, 3)]  # S, A, H
 MODELS = 8  # of kernels that take a batch of models
@@ -85,7 +85,7 @@ def run(bed, meter):
 def test_push(bed, run):
     _, _, thetas, members, aux = bed.models()
     mu, aux, fault = np.empty((MODELS, bed.H, bed.S)), np.empty_like(aux), np.zeros((MODELS, 5), dtype=int)
-    args = (bed.family.compiled_rows, Pairs(thetas, members, *bed.policies()), False, False, mu, aux, fault)
+    args = (bed.family.compiled_rows, Pairs(thetas, members, *bed.policies(), NO_ROWS), False, False, mu, aux, fault)
     game = naive.linear_game(bed.phi, bed.U, bed.psi[LAST])
 
     def twin():
@@ -98,7 +98,7 @@ def test_occupy(bed, run):
     deviation = bed.rng.dirichlet(np.ones(bed.A), (bed.H, bed.S))
     mu = np.empty((MODELS, bed.H, bed.S))
     _, _, thetas, members, aux = bed.models()
-    pairs = Pairs(thetas, members, deviation[None], np.zeros(MODELS, dtype=int))
+    pairs = Pairs(thetas, members, deviation[None], np.zeros(MODELS, dtype=int), NO_ROWS)
     args = (bed.family.compiled_rows, pairs, aux, mu)
 
     def twin():
@@ -141,7 +141,15 @@ def test_back_up(bed, run):
         np.empty((MODELS, 2, bed.S)),
     )
     _, _, thetas, members, aux = bed.models()
-    args = (bed.family.compiled_rows, Pairs(thetas, members, *bed.policies()), aux, bed.rewards, q, greedy, value)
+    args = (
+        bed.family.compiled_rows,
+        Pairs(thetas, members, *bed.policies(), NO_ROWS),
+        aux,
+        bed.rewards,
+        q,
+        greedy,
+        value,
+    )
 
     def twin():
         return naive.back_up(bed.pair[0], bed.rewards[LAST], bed.policy, bed.legal)

@@ -9,7 +9,7 @@ from test_kernels_rows import Linear
 
 from fastmfg.games.transitions import transitions_of
 from fastmfg.kernels import density, likelihood, linear, table, walk
-from fastmfg.kernels.forms import Pairs
+from fastmfg.kernels.forms import NO_ROWS, Pairs
 
 SIZES = [  # models, H, S, A; the last ones take several tiles, the last of which is not full
     (1, 1, 1, 1),
@@ -27,7 +27,7 @@ def push(family, t, members, policies, policy_of, joint=False, check=True, aux_s
     n, H, S = len(members), *policies.shape[1:3]
     mu, aux = np.full((n, H, S), np.nan), np.full((n, H, aux_size), np.nan)
     fault = np.full((n, 5), -7)
-    pairs = Pairs(t.thetas, np.array(members), policies, np.array(policy_of))
+    pairs = Pairs(t.thetas, np.array(members), policies, np.array(policy_of), NO_ROWS)
     density.push(transitions_of(family.prepare, family.fill, t.common), pairs, joint, check, mu, aux, fault)
     return mu, aux, fault
 
@@ -51,7 +51,7 @@ def test_push_and_occupy(sizes, kind, check):
 
     deviations = np.stack([policy(rng, H, t.legal, kind) for _ in range(3)])
     comp = np.full((M, H, S), np.nan)
-    pairs = Pairs(t.thetas, members, deviations, policy_of)
+    pairs = Pairs(t.thetas, members, deviations, policy_of, NO_ROWS)
     density.occupy(transitions_of(table.prepare, table.fill, t.common), pairs, aux, comp)
     ref = [naive.occupy(t.initial, deviations[p], t.P[m]) for m, p in zip(members, policy_of, strict=True)]
     assert_allclose(comp, ref, atol=1e-14)
@@ -70,7 +70,7 @@ def test_push_where_rows_depend_on_the_density(sizes):
     deviation = policy(np.random.default_rng(7), H, game.common.legal)
     ref = naive.occupy(game.mu, deviation, P)  # the population stays at the density of pi
     comp = np.full((1, H, S), np.nan)
-    pairs = Pairs(game.thetas, np.array([0]), deviation[None], np.array([0]))
+    pairs = Pairs(game.thetas, np.array([0]), deviation[None], np.array([0]), NO_ROWS)
     density.occupy(transitions_of(linear.prepare, linear.fill, game.common), pairs, aux, comp)
     assert_allclose(comp[0], ref, atol=1e-13)
 

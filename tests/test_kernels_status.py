@@ -7,7 +7,7 @@ from builders import rows
 from fastmfg.comparing.conditional import KNOWN
 from fastmfg.games.transitions import transitions_of
 from fastmfg.kernels import backup, density, distance, information, likelihood, linear, walk
-from fastmfg.kernels.forms import Pairs
+from fastmfg.kernels.forms import NO_ROWS, Pairs
 from fastmfg.kernels.jit import Common
 
 H, S, A, D = 3, 5, 2, 2
@@ -29,7 +29,7 @@ class Broken:
         self.models = (linear.fill, self.common, self.thetas, np.arange(2), self.aux)
         self.policies, self.policy_of = rows(rng, (1, H, S, A)), np.zeros(2, dtype=np.int64)
         self.transitions = transitions_of(linear.prepare, linear.fill, self.common)
-        self.pairs = Pairs(self.thetas, np.arange(2), self.policies, self.policy_of)
+        self.pairs = Pairs(self.thetas, np.arange(2), self.policies, self.policy_of, NO_ROWS)
         self.block = (np.array([0]), np.array([0, 1]), np.array([[False, True]]))
 
     def back_up(self):

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fastmfg.games.transitions import transitions_of
 from fastmfg.kernels import backup, information, softmax, table
-from fastmfg.kernels.forms import Pairs
+from fastmfg.kernels.forms import NO_ROWS, Pairs
 from fastmfg.kernels.jit import Common
 
 SIZES = [  # models, H, S, A; the last ones take several tiles
@@ -34,7 +34,7 @@ def test_back_up(sizes, kind, masked):
     r = numbers(rng, (M, H, S, A), kind)
     q, greedy, value = np.full((M, H, S, A), np.nan), np.full((M, H, S), -1, dtype=np.int32), np.full((M, 2, S), np.nan)
     for _ in range(2):  # a second pass finds nothing left over from the first
-        pairs = Pairs(t.thetas, members, policies, policy_of)
+        pairs = Pairs(t.thetas, members, policies, policy_of, NO_ROWS)
         backup.back_up(transitions_of(table.prepare, table.fill, t.common), pairs, t.aux, r, q, greedy, value)
         for i in range(M):
             ref = naive.back_up(t.P[members[i]], r[i], policies[policy_of[i]], t.legal)
@@ -53,7 +53,7 @@ def test_back_up_takes_the_lowest_legal_action_on_a_tie():
     greedy = np.full((1, 2, 3), -1, dtype=np.int32)
     pi = naive.back_up(P[0], r[0], np.zeros((2, 3, 3)), legal)[1]
     q, value = np.empty((1, 2, 3, 3)), np.empty((1, 2, 3))
-    pairs = Pairs(P.reshape(1, -1), np.array([0]), np.zeros((1, 2, 3, 3)), np.array([0]))
+    pairs = Pairs(P.reshape(1, -1), np.array([0]), np.zeros((1, 2, 3, 3)), np.array([0]), NO_ROWS)
     transitions = transitions_of(table.prepare, table.fill, common)
     backup.back_up(transitions, pairs, np.empty((1, 2, 0)), r, q, greedy, value)
     assert_array_equal(greedy[0], pi)

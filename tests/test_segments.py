@@ -9,7 +9,7 @@ from fastmfg import zoo
 from fastmfg.games.grid_game import priced_game
 from fastmfg.kernels import segments as kernels
 from fastmfg.kernels.jit import F1, F2, i8, kernel
-from fastmfg.kernels.segments import BLOCK, SEGMENTS
+from fastmfg.kernels.segments import BLOCK, LENGTH, SEGMENTS, TARGET
 from fastmfg.planning import passes, segments
 
 GAMES = {
@@ -101,13 +101,14 @@ def test_segments_stay_within_their_blocks(name):
     family = GAMES[name]()._family
     noise = segments.noise_segments(family, 0) if family.common.moves.size else ()
     for found in (*segments.row_segments(family, 0), *noise):
-        assert (found.length > 0).all()
+        target, length = found.runs[:, TARGET], found.runs[:, LENGTH]
+        assert (length > 0).all()
         block = np.repeat(np.arange(found.start.size - 1), np.diff(found.start))
-        assert_array_equal(found.target // BLOCK, block)
-        assert_array_equal((found.target + found.length - 1) // BLOCK, block)
-        assert found.start[-1] == found.target.size
+        assert_array_equal(target // BLOCK, block)
+        assert_array_equal((target + length - 1) // BLOCK, block)
+        assert found.start[-1] == len(found.runs)
     rows = segments.row_segments(family, 0)[0]
-    assert rows.length.sum() == (family.common.moves.size or (family.thetas[0] > 0).sum())
+    assert rows.runs[:, LENGTH].sum() == (family.common.moves.size or (family.thetas[0] > 0).sum())
 
 
 def test_games_without_runs_keep_their_tables():

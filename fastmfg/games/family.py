@@ -49,7 +49,7 @@ from fastmfg.games.transitions import transitions_of
 from fastmfg.kernels import density as density_kernels
 from fastmfg.kernels import reward as reward_kernels
 from fastmfg.kernels import table
-from fastmfg.kernels.forms import Pairs, Transitions
+from fastmfg.kernels.forms import NO_ROWS, Pairs, Transitions
 from fastmfg.kernels.forward import FAULT_STATUS
 from fastmfg.kernels.jit import FILL, PREPARE, REWARD, Common, Filler
 from fastmfg.memory import require_numbers
@@ -163,8 +163,13 @@ class Family(ABC):
         """Numbers of a step's `aux`."""
 
     @abstractmethod
-    def densities(self, members: Integers, policies: Floats, policy_of: Integers) -> tuple[Floats, Floats]:
-        """Density [n, H, S] and aux [n, H, *] of the pairs (members[i], policies[policy_of[i]])."""
+    def densities(
+        self, members: Integers, policies: Floats, policy_of: Integers, rows: Floats = NO_ROWS
+    ) -> tuple[Floats, Floats]:
+        """Density [n, H, S] and aux [n, H, *] of the pairs (members[i], policies[policy_of[i]]).
+
+        Of a single pair, rows may be kept in ``rows`` (`Pairs`); families of NumPy functions have them in `aux` anyway.
+        """
 
     @abstractmethod
     def rewards(self, members: Integers, density: Floats, policies: Floats, policy_of: Integers) -> Floats:
@@ -187,9 +192,9 @@ class Family(ABC):
         """What is pickled: `compiled_rows` is made anew from the rest."""
         return {name: value for name, value in self.__dict__.items() if name != "compiled_rows"}
 
-    def pairs(self, members: Integers, policies: Floats, policy_of: Integers) -> Pairs:
+    def pairs(self, members: Integers, policies: Floats, policy_of: Integers, rows: Floats = NO_ROWS) -> Pairs:
         """(model, policy) pairs as kernels read them."""
-        return Pairs(self.thetas, members, policies, policy_of)
+        return Pairs(self.thetas, members, policies, policy_of, rows)
 
     @property
     def row_entries(self) -> int:
@@ -235,11 +240,13 @@ class Family(ABC):
             policy = self.layout.lifted_policy(name, policy, self.horizon)
         return policy_array(name, policy, self.common.legal, self.horizon)
 
-    def condition(self, members: Integers, policies: Floats, policy_of: Integers) -> Conditionals:
+    def condition(
+        self, members: Integers, policies: Floats, policy_of: Integers, rows: Floats = NO_ROWS
+    ) -> Conditionals:
         """Freeze the population of each pair at its policy's density in its model."""
         each = self.horizon * (self.n_states * (1 + self.n_actions) + self.aux_size)
         require_numbers(f"conditioning {members.size} models on a policy", members.size * each, "take a smaller game")
-        density, aux = self.densities(members, policies, policy_of)
+        density, aux = self.densities(members, policies, policy_of, rows)
         return Conditionals(density, aux, self.rewards(members, density, policies, policy_of))
 
     def population(self, density: Floats, policy: Floats) -> Floats:
@@ -309,12 +316,14 @@ class CompiledFamily(Family):
     def aux_size(self) -> int:
         return self._aux_size
 
-    def densities(self, members: Integers, policies: Floats, policy_of: Integers) -> tuple[Floats, Floats]:
+    def densities(
+        self, members: Integers, policies: Floats, policy_of: Integers, rows: Floats = NO_ROWS
+    ) -> tuple[Floats, Floats]:
         n, H = members.size, self.horizon
         density = np.empty((n, H, self.n_states))
         aux = np.empty((n, H, self.aux_size))
         fault = np.zeros((n, 5), dtype=np.int64)
-        pairs = self.pairs(members, policies, policy_of)
+        pairs = self.pairs(members, policies, policy_of, rows)
         density_kernels.push(self.compiled_rows, pairs, self.joint, self.checked, density, aux, fault)
         if fault[:, 0].any():
             i = int(np.argmax(fault[:, 0] != 0))
@@ -437,7 +446,9 @@ class CallableFamily(Family):
     def aux_size(self) -> int:
         return self.n_states * self.n_actions * self.n_states
 
-    def densities(self, members: Integers, policies: Floats, policy_of: Integers) -> tuple[Floats, Floats]:
+    def densities(
+        self, members: Integers, policies: Floats, policy_of: Integers, rows: Floats = NO_ROWS
+    ) -> tuple[Floats, Floats]:
         n, H, S = members.size, self.horizon, self.n_states
         density = np.empty((n, H, S))
         aux = np.empty((n, H, self.aux_size))

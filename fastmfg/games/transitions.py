@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fastmfg.games.checks import Integers
 from fastmfg.kernels import backward, forward
-from fastmfg.kernels.forms import NO_LINKS, Form, Links, Transitions
+from fastmfg.kernels.forms import Form, Links, Transitions
 from fastmfg.kernels.jit import Common, Filler
-from fastmfg.kernels.segments import Segments
+from fastmfg.kernels.segments import NO_SEGMENTS, Segments
 
 DENSE = Form(
     forward.send_dense, forward.send_dense, backward.expect_dense, backward.expect_dense,
@@ -37,29 +39,24 @@ ALL_ALONG = Form(
 
 
 def transitions_of(
-    prepare: Filler, fill: Filler, common: Common, forward: Links = NO_LINKS, backward: Links = NO_LINKS
+    prepare: Filler, fill: Filler, common: Common, rows: Segments = NO_SEGMENTS, noise: Segments = NO_SEGMENTS
 ) -> Transitions:
     """Bring rows into the form that passes read: along the segments given, or by tables of indices."""
-    factored, along = common.moves.size > 0, forward.rows.start.size > 0
+    factored, along = common.moves.size > 0, rows.start.size > 0
     if not common.successors.size:
         form = DENSE
     elif factored:
-        form = FACTORED if not along else ALL_ALONG if forward.noise.start.size else MOVES_ALONG
+        form = FACTORED if not along else ALL_ALONG if noise.start.size else MOVES_ALONG
     else:
         form = SPARSE_ALONG if along else SPARSE
+    moves, places = common.moves[:0], common.moves[:0]
     if factored:  # what is in segments needs no table
-        moves = common.moves[:0] if along else common.moves
-        noise = common.successors[:0, 0] if forward.noise.start.size else common.successors[:, 0]
-        tables = _by_state(moves), _by_state(noise)
-        forward, backward = (Links(*tables, links.rows, links.noise) for links in (forward, backward))
+        moves = moves if along else common.moves
+        places = places if noise.start.size else common.successors[:, 0]
     legal = common.legal[:0] if common.legal.all() else common.legal
-    return Transitions(prepare, fill, common, form, forward, backward, np.ascontiguousarray(legal.T))
+    links = Links(_by_state(moves), _by_state(places), rows, noise)
+    return Transitions(prepare, fill, common, form, links, np.ascontiguousarray(legal.T))
 
 
-def _by_state(table: np.ndarray) -> np.ndarray:
+def _by_state(table: Integers) -> NDArray[np.int32]:
     return np.ascontiguousarray(table.T, dtype=np.int32)
-
-
-def segment_links(rows: Segments, noise: Segments) -> Links:
-    """Bring segments of rows (or moves) and of noise together."""
-    return NO_LINKS._replace(rows=rows, noise=noise)

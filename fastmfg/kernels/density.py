@@ -49,9 +49,9 @@ def push(transitions, pairs, joint, check, density, aux, fault):
     Written: ``density [n, H, S]``, ``aux [n, H, *]``, and ``fault [n, 5]`` (code, detail, s, a, h), code 0 where none.
     With `check`, every row of every step is checked, the last step's too.
     """
-    common, form, links = transitions.common, transitions.form, transitions.forward
+    common, form, links = transitions.common, transitions.form, transitions.links
     n, H, S = density.shape
-    tile, rows = own_tile(common), np.empty((0, 0, 0))
+    tile = own_tile(common)
     population = np.empty(pairs.policies.shape[3] * S if joint else 0)
     unused, moved = np.empty(S), np.empty(S)
     for i in range(n):
@@ -69,6 +69,7 @@ def push(transitions, pairs, joint, check, density, aux, fault):
                 fault[i, 0], fault[i, 1], fault[i, 2], fault[i, 3] = FAULT_STATUS, status, -1, -1
             elif h + 1 < H or check:
                 out = density[i, h + 1] if h + 1 < H else unused
+                rows = pairs.rows[h] if pairs.rows.size > 0 and h + 1 < H else tile[:0]
                 status = send_all(form, model, h, aux[i, h], links, mu, pi, moved, tile, rows, check, fault[i], out)
             if status != 0:
                 fault[i, 4] = h
@@ -78,9 +79,9 @@ def push(transitions, pairs, joint, check, density, aux, fault):
 @kernel(i8(TRANSITIONS, PAIRS, F3, F3))
 def occupy(transitions, pairs, aux, density):
     """Compute state distributions ``density [n, H, S]`` of one agent who deviates, in conditional models (`aux`)."""
-    common, form, links = transitions.common, transitions.form, transitions.forward
+    common, form, links = transitions.common, transitions.form, transitions.links
     n, H, S = density.shape
-    tile, rows, moved = own_tile(common), np.empty((0, 0, 0)), np.empty(S)
+    tile, moved = own_tile(common), np.empty(S)
     fault = np.zeros(5, np.int64)
     for i in range(n):
         model = Model(transitions.fill, common, pairs.thetas[pairs.members[i]])
@@ -88,7 +89,7 @@ def occupy(transitions, pairs, aux, density):
             density[i, 0, s] = common.initial[s]
         for h in range(H - 1):
             mu, pi, out = density[i, h], pairs.policies[pairs.policy_of[i], h].T, density[i, h + 1]
-            if send_all(form, model, h, aux[i, h], links, mu, pi, moved, tile, rows, False, fault, out) != 0:
+            if send_all(form, model, h, aux[i, h], links, mu, pi, moved, tile, tile[:0], False, fault, out) != 0:
                 return fault[1]
     return 0
 

@@ -18,7 +18,7 @@ import numpy as np
 from numba import types
 
 from fastmfg.kernels.jit import B2, COMMON, F1, F2, F3, F4, FILL, I1, PREPARE, Common, Unit, b1, f8, i8
-from fastmfg.kernels.segments import NO_SEGMENTS, SEGMENTS, Segments
+from fastmfg.kernels.segments import SEGMENTS, Segments
 
 SHORT2 = types.int32[:, ::1]
 
@@ -81,8 +81,7 @@ class Transitions(NamedTuple):
     fill: object
     common: Common
     form: Form
-    forward: Links
-    backward: Links
+    links: Links  # of a pass forwards; where there are segments, a pass back has others
     legal: np.ndarray  # [A, S]   empty where all actions are legal everywhere
 
 
@@ -93,10 +92,10 @@ class Pairs(NamedTuple):
     members: np.ndarray  # [n]   of thetas
     policies: np.ndarray  # [P, H, S, A]
     policy_of: np.ndarray  # [n]   of policies
+    rows: np.ndarray  # [H - 1, S, A, K]   of one pair: kept from its pass forwards for the pass back; else empty
 
 
-TRANSITIONS = types.NamedTuple((PREPARE, FILL, COMMON, FORM, LINKS, LINKS, B2), Transitions)
-PAIRS = types.NamedTuple((F2, I1, F4, I1), Pairs)
+TRANSITIONS = types.NamedTuple((PREPARE, FILL, COMMON, FORM, LINKS, B2), Transitions)
+PAIRS = types.NamedTuple((F2, I1, F4, I1, F4), Pairs)
 
-NO_TABLE = np.empty((0, 0), np.int32)
-NO_LINKS = Links(NO_TABLE, NO_TABLE, NO_SEGMENTS, NO_SEGMENTS)
+NO_ROWS = np.empty((0, 0, 0, 0))

@@ -14,6 +14,7 @@ Environment: ``FASTMFG_CACHE=0`` turns the disk cache off, ``FASTMFG_CHECK_KERNE
 all arguments at every call, as the tests do: it takes some ten microseconds a call.
 """
 
+import dis
 import os
 import threading
 from collections.abc import Callable
@@ -38,6 +39,9 @@ from numba.extending import lower_builtin, register_model, typeof_impl
 
 REORDER = {"reassoc", "nsz", "contract", "arcp"}
 """Floating-point freedoms of every kernel: sums may be reordered; NaN and infinities keep their meaning."""
+
+EXACT = {"contract"}
+"""Freedoms where operations must keep their order: products and sums may still be fused."""
 
 f8, i8, b1 = types.float64, types.int64, types.boolean
 F1, F2, F3, F4 = f8[::1], f8[:, ::1], f8[:, :, ::1], f8[:, :, :, ::1]
@@ -235,7 +239,7 @@ def inline(function):
 
 def inline_exact(function):
     """Decorator: a helper whose operations keep their order; products and sums may still be fused."""
-    return _helper(function, {"contract"})
+    return _helper(function, EXACT)
 
 
 def inline_finite(function):
@@ -250,7 +254,7 @@ class Filler(_Lazy, types.WrapperAddressProtocol):
         _Lazy.__init__(self, function)
         self._numba_type_ = kind
         self._cache = cache
-        self.allocates = True
+        self.freedoms, self.allocates = REORDER, True
         self.part = None  # of a reward: the filler that gives those of some of the states, where there is one
 
     def _make(self):
@@ -259,7 +263,7 @@ class Filler(_Lazy, types.WrapperAddressProtocol):
         def decorator(cache):
             def compiled(function):
                 signature = normalize_signature(self._numba_type_.signature)
-                options = {"fastmath": REORDER, "error_model": "numpy", "_nrt": self.allocates}
+                options = {"fastmath": self.freedoms, "error_model": "numpy", "_nrt": self.allocates}
                 callback = CFunc(function, signature, locals={}, options=options)
                 if cache:
                     callback.enable_caching()
@@ -285,9 +289,9 @@ class Unit(Filler):
     copies the headers of all its arrays, some 50 to 100 ns: units work on a block of states, or more.
     """
 
-    def __init__(self, function, kind, allocates):
+    def __init__(self, function, kind, allocates, exact):
         super().__init__(function, kind)
-        self.allocates = allocates
+        self.freedoms, self.allocates = EXACT if exact else REORDER, allocates
         self.symbol = f"{function.__module__}.{function.__name__}"
         self.type_by_name = _UnitType(self)
         _lower_call(self.type_by_name)
@@ -346,17 +350,20 @@ def link_units(function, seen=None):
     if body in seen or not hasattr(body, "__code__"):
         return
     seen.add(body)
-    for name in body.__code__.co_names:
-        used = body.__globals__.get(name)
+    for step in dis.get_instructions(body):
+        used = body.__globals__.get(step.argval) if step.opname == "LOAD_GLOBAL" else None
         if isinstance(used, Unit):
             used._get()
         elif hasattr(used, "py_func"):
             link_units(used, seen)
 
 
-def unit(kind, allocates=False):
-    """Decorator: a unit of this function type. One that makes no arrays counts no references, which is less code."""
-    return lambda function: Unit(function, kind, allocates)
+def unit(kind, *, allocates=False, exact=False):
+    """Decorator: a unit of this function type.
+
+    One that makes no arrays counts no references, which is less code. Operations of an exact one keep their order.
+    """
+    return lambda function: Unit(function, kind, allocates, exact)
 
 
 def filler(kind):

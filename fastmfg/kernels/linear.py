@@ -7,6 +7,7 @@
 import numpy as np
 
 from fastmfg.kernels.jit import FILL, PREPARE, filler, inline
+from fastmfg.kernels.views import part
 
 HEADER = 4
 ZERO_ROW, OVERFLOW = 1, 2
@@ -22,14 +23,14 @@ def prepare(h, population, shared, theta, aux):
     S, A, d_phi, d_psi = _sizes(shared)
     H = theta.size // (d_psi * S)
     start = HEADER + H * S * A * d_phi + h * S * d_phi * d_psi
-    U = shared[start : start + S * d_phi * d_psi].reshape(S, d_phi * d_psi)
-    psi = theta[h * d_psi * S : (h + 1) * d_psi * S].reshape(d_psi, S)
+    U = part(shared, start, (S, d_phi * d_psi))
+    psi = part(theta, h * d_psi * S, (d_psi, S))
     G = np.zeros(d_phi * d_psi)
     for s in range(S):
         U_s = U[s]
         for x in range(d_phi * d_psi):
             G[x] += population[s] * U_s[x]
-    W = aux[: d_phi * S].reshape(d_phi, S)
+    W = part(aux, 0, (d_phi, S))
     for i in range(d_phi):
         W_i = W[i]
         W_i[:] = 0.0
@@ -72,9 +73,9 @@ def _mix_any(mixed, phi, W):
 @filler(FILL)
 def fill(h, aux, shared, theta, lo, hi, out):
     S, A, d_phi, _ = _sizes(shared)
-    W = aux[: d_phi * S].reshape(d_phi, S)
+    W = part(aux, 0, (d_phi, S))
     start = HEADER + (h * S + lo) * A * d_phi
-    phi = shared[start : start + (hi - lo) * A * d_phi].reshape(hi - lo, A, d_phi)
+    phi = part(shared, start, (hi - lo, A, d_phi))
     mixed = np.empty(S)
     for s in range(hi - lo):
         for a in range(A):

@@ -12,10 +12,11 @@ from numba import types
 
 from fastmfg.kernels.backward import POLICY, bellman_update, softmax_update
 from fastmfg.kernels.density import own_tile, population_view
-from fastmfg.kernels.forms import MODEL, TRANSITIONS, Model
+from fastmfg.kernels.forms import LINKS, MODEL, TRANSITIONS, Links, Model
 from fastmfg.kernels.jit import F1, F2, F3, F4, I1, I2, REWARD, REWARD_PART, b1, f8, i8, inline, kernel, unit
 from fastmfg.kernels.segments import BLOCK
 from fastmfg.kernels.team import claim, claim_next, end_phase, note
+from fastmfg.kernels.views import part
 
 NOT_FINITE = -1
 """Status: values overflow or are NaN."""
@@ -42,15 +43,16 @@ class Workspace(NamedTuple):
     board: np.ndarray  # [phases, 2]   what was claimed and done (`team`)
 
 
-class Rewards(NamedTuple):
-    """A family's rewards: of all states, and of a block of them where the family has such a function."""
+class WayBack(NamedTuple):
+    """What a pass back reads besides: rewards of all states, or of a block of them, and where rows come from."""
 
-    whole: object
-    block: object
+    reward: object
+    reward_part: object  # where the family has such a function
+    links: Links
 
 
 WORKSPACE = types.NamedTuple((F2, F2, I1, F3, F3, F1, F3, F2, F3, F2, F4, I1, I2), Workspace)
-REWARDS = types.NamedTuple((REWARD, REWARD_PART), Rewards)
+WAY_BACK = types.NamedTuple((REWARD, REWARD_PART, LINKS), WayBack)
 POLICY_VIEW = f8[:, :, :]
 
 
@@ -91,7 +93,7 @@ PROPAGATE = types.FunctionType(i8(TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i
 @unit(PROPAGATE, allocates=True)
 def propagate(transitions, theta, joint, pi, work, phase):
     """Compute the density of all steps, in ``work.density``, and `aux`; the next phase."""
-    form, links, common = transitions.form, transitions.forward, transitions.common
+    form, links, common = transitions.form, transitions.links, transitions.common
     model, tile, fault = Model(transitions.fill, common, theta), own_tile(common), np.zeros(5, np.int64)
     for h in range(pi.shape[0] - 1):
         mu, aux, out, pi_h = work.density[h], work.aux[h], work.density[h + 1], pi[h]
@@ -113,23 +115,23 @@ def propagate(transitions, theta, joint, pi, work, phase):
     return phase
 
 
-@unit(types.FunctionType(i8(REWARDS, TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i8, i8)))
-def reward_two_steps(rewards, transitions, theta, joint, pi, work, h, phase):
+@unit(types.FunctionType(i8(WAY_BACK, TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i8, i8)))
+def reward_two_steps(back, transitions, theta, joint, pi, work, h, phase):
     """Compute rewards of the steps h and h-1, a thread each, where they come whole; the next phase."""
     steps = min(2, h + 1)
     j = claim(work.board, phase)
     while j < steps:
         population = population_view(work.density[h - j], pi[h - j], joint, work.populations[j])
-        note(work.fault, rewards.whole(h - j, population, transitions.common.shared, theta, work.rewards[j]))
+        note(work.fault, back.reward(h - j, population, transitions.common.shared, theta, work.rewards[j]))
         j = claim_next(work.board, phase)
     return end_phase(work.board, phase, steps)
 
 
-@unit(types.FunctionType(i8(REWARDS, MODEL, i8, F1, F2, i8, i8, F3)))
-def reward_block(rewards, model, h, mu, table, lo, hi, q):
+@unit(types.FunctionType(i8(WAY_BACK, MODEL, i8, F1, F2, i8, i8, F3)))
+def reward_block(back, model, h, mu, table, lo, hi, q):
     """Write rewards of the states lo..hi-1 into ``q[j] [A, B]``: from a table ``[S, A]``, or if empty asked for."""
     if table.size == 0:
-        status = rewards.block(h, mu, model.common.shared, model.theta, lo, hi, q[0])
+        status = back.reward_part(h, mu, model.common.shared, model.theta, lo, hi, q[0])
         if status != 0:
             return status
     else:
@@ -143,46 +145,45 @@ def reward_block(rewards, model, h, mu, table, lo, hi, q):
     return 0
 
 
-AHEAD = types.FunctionType(i8(TRANSITIONS, F1, i8, WORKSPACE, i8, F3))
+AHEAD = types.FunctionType(i8(LINKS, TRANSITIONS, F1, i8, WORKSPACE, i8, F3))
 
 
 @unit(AHEAD)
-def average_ahead(transitions, theta, h, work, phase, tile):
+def average_ahead(links, transitions, theta, h, work, phase, tile):
     """Average the next step's values over noise, of a factored game, into ``work.means``; the next phase."""
     model, starts = Model(transitions.fill, transitions.common, theta), work.chunk_starts
     V_next, no_rows = work.values[(h + 1) % 2], tile[:0]
     p = claim(work.board, phase)
     while p < starts.size - 1:
         status = transitions.form.average(
-            model, h, work.aux[h], transitions.backward, V_next, starts[p], starts[p + 1], tile, no_rows, work.means
+            model, h, work.aux[h], links, V_next, starts[p], starts[p + 1], tile, no_rows, work.means
         )
         note(work.fault, status)
         p = claim_next(work.board, phase)
     return end_phase(work.board, phase, starts.size - 1)
 
 
-@unit(types.FunctionType(types.void(REWARDS, TRANSITIONS, F1, i8, WORKSPACE, i8, i8, F3, F3)))
-def back_up_block(rewards, transitions, theta, h, work, lo, hi, tile, q):
+@unit(types.FunctionType(types.void(WAY_BACK, TRANSITIONS, F1, i8, WORKSPACE, i8, i8, F3, F3)))
+def back_up_block(back, transitions, theta, h, work, lo, hi, tile, q):
     """Write ``q [J, A, B]`` of the states lo..hi-1: rewards, and the values expected a step later."""
     H, form = work.density.shape[0], transitions.form
     model = Model(transitions.fill, transitions.common, theta)
-    note(work.fault, reward_block(rewards, model, h, work.density[h], work.rewards[(H - 1 - h) % 2], lo, hi, q))
+    note(work.fault, reward_block(back, model, h, work.density[h], work.rewards[(H - 1 - h) % 2], lo, hi, q))
     if h + 1 < H:
-        ahead = (
-            work.means.reshape(work.means.shape[0], work.means.shape[2]) if form.factored else work.values[(h + 1) % 2]
-        )
+        means = part(work.means, 0, (work.means.shape[0], work.means.shape[2]))
+        ahead = means if form.factored else work.values[(h + 1) % 2]
         rows = work.rows[h, lo:hi] if work.rows.size > 0 else tile[:0]
-        note(work.fault, form.expect(model, h, work.aux[h], transitions.backward, ahead, lo, hi, tile, rows, q))
+        note(work.fault, form.expect(model, h, work.aux[h], back.links, ahead, lo, hi, tile, rows, q))
 
 
-@unit(types.FunctionType(i8(REWARDS, TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i8, i8, F3)))
-def prepare_step(rewards, transitions, theta, joint, pi, work, h, phase, tile):
+@unit(types.FunctionType(i8(WAY_BACK, TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i8, i8, F3)))
+def prepare_step(back, transitions, theta, joint, pi, work, h, phase, tile):
     """Compute what all blocks of a step backwards read; the next phase."""
     H = pi.shape[0]
     if work.rewards.size > 0 and (H - 1 - h) % 2 == 0:
-        phase = reward_two_steps(rewards, transitions, theta, joint, pi, work, h, phase)
+        phase = reward_two_steps(back, transitions, theta, joint, pi, work, h, phase)
     if transitions.form.factored and h + 1 < H:
-        phase = average_ahead(transitions, theta, h, work, phase, tile)
+        phase = average_ahead(back.links, transitions, theta, h, work, phase, tile)
     return phase
 
 
@@ -196,8 +197,8 @@ def note_infinite(fault, values):
         note(fault, NOT_FINITE)
 
 
-@kernel(types.void(REWARDS, TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, F3, types.int32[:, ::1]))
-def evaluate_policy(rewards, transitions, theta, joint, pi, work, q_out, greedy):
+@kernel(types.void(WAY_BACK, TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, F3, types.int32[:, ::1]))
+def evaluate_policy(back, transitions, theta, joint, pi, work, q_out, greedy):
     """Compute the density of a policy ``pi [H, A, S]``, its best response and, where ``work`` has J = 2, its values.
 
     Left in ``work``: ``density [H, S]``, ``aux``, ``values[0]``: V_1. Written where they are not empty:
@@ -210,7 +211,7 @@ def evaluate_policy(rewards, transitions, theta, joint, pi, work, q_out, greedy)
     tile, q = own_tile(transitions.common), np.empty((n_values, A, min(BLOCK, pi.shape[2])))
     phase = propagate(transitions, theta, joint, pi, work, 0)
     for h in range(H - 1, -1, -1):
-        phase = prepare_step(rewards, transitions, theta, joint, pi, work, h, phase, tile)
+        phase = prepare_step(back, transitions, theta, joint, pi, work, h, phase, tile)
         V, pi_h, actions, reach = work.values[h % 2], pi[h], greedy[h % max(1, greedy.shape[0])], 0.0
         if h + 1 < H:
             for j in range(n_chunks):
@@ -220,7 +221,7 @@ def evaluate_policy(rewards, transitions, theta, joint, pi, work, q_out, greedy)
             largest = 0.0
             for lo in range(starts[p], starts[p + 1], BLOCK):
                 hi = min(starts[p + 1], lo + BLOCK)
-                back_up_block(rewards, transitions, theta, h, work, lo, hi, tile, q)
+                back_up_block(back, transitions, theta, h, work, lo, hi, tile, q)
                 largest = max(largest, bellman_update(q, transitions.legal, pi_h, lo, hi, reach, V, actions))
                 if q_out.size > 0:
                     for s in range(lo, hi):
@@ -240,8 +241,8 @@ def propagate_density(transitions, theta, joint, pi, work):
     propagate(transitions, theta, joint, pi, work, 0)
 
 
-@kernel(types.void(REWARDS, TRANSITIONS, F1, b1, f8, i8, F3, F3, WORKSPACE))
-def descend(rewards, transitions, theta, joint, step, iterations, y, pi, work):
+@kernel(types.void(WAY_BACK, TRANSITIONS, F1, b1, f8, i8, F3, F3, WORKSPACE))
+def descend(back, transitions, theta, joint, step, iterations, y, pi, work):
     """Make so many iterations of mirror descent: ``y <- y + step Q^pi``, ``pi = softmax(y)`` over legal actions.
 
     ``y, pi [H, A, S]`` in place; an iteration pushes the density through the policy, backs the policy's values up and
@@ -256,14 +257,14 @@ def descend(rewards, transitions, theta, joint, step, iterations, y, pi, work):
     for _ in range(iterations):
         phase = propagate(transitions, theta, joint, pi, work, phase)
         for h in range(H - 1, -1, -1):
-            phase = prepare_step(rewards, transitions, theta, joint, pi, work, h, phase, tile)
+            phase = prepare_step(back, transitions, theta, joint, pi, work, h, phase, tile)
             V, y_h, pi_h = work.values[h % 2, 0], y[h], pi[h]
             p = claim(work.board, phase)
             while p < n_chunks:
                 values = 0.0
                 for lo in range(starts[p], starts[p + 1], BLOCK):
                     hi = min(starts[p + 1], lo + BLOCK)
-                    back_up_block(rewards, transitions, theta, h, work, lo, hi, tile, q)
+                    back_up_block(back, transitions, theta, h, work, lo, hi, tile, q)
                     values += softmax_update(q[0], transitions.legal, step, lo, hi, y_h, pi_h, top, total, V)
                 if h == 0 and not np.isfinite(values):
                     note(work.fault, NOT_FINITE)

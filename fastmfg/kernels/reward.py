@@ -5,7 +5,22 @@ from numba import types
 
 from fastmfg.kernels.density import population_view
 from fastmfg.kernels.elementary import log_row
-from fastmfg.kernels.jit import COMMON, F1, F2, F3, F4, I1, REWARD, b1, filler, i8, inline, kernel, part_of
+from fastmfg.kernels.jit import (
+    COMMON,
+    F1,
+    F2,
+    F3,
+    F4,
+    I1,
+    REWARD,
+    REWARD_PART,
+    b1,
+    filler,
+    i8,
+    inline,
+    kernel,
+    part_of,
+)
 
 BLOCK = 256
 """States whose logarithms are taken in one loop."""
@@ -23,6 +38,12 @@ def crowd_aversion(h, population, shared, theta, out):
             for a in range(part.shape[1]):
                 part[s, a] = top - logs[s]
     return 0
+
+
+@filler(REWARD_PART)
+def no_part(h, population, shared, theta, lo, hi, out):
+    """Fail: it stands where rewards come whole, and is never called."""
+    return 1
 
 
 @kernel(types.void(REWARD, COMMON, F2, I1, F3, F4, I1, b1, F4, I1))

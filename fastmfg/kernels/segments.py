@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from fastmfg.kernels.jit import F1, I1, inline
+from fastmfg.kernels.jit import F1, I1, I2, inline
 
 BLOCK = 1024
 """States whose values and exponentials are taken at a time."""
@@ -21,24 +21,23 @@ class Segments(NamedTuple):
     """A sparse sum in segments; empty where a game has none worth having."""
 
     start: np.ndarray  # [B + 1]   first segment of each block of targets, then their number
-    action: np.ndarray  # [R]   whose rows they are; 0 for noise
-    target: np.ndarray  # [R]   first target
-    source: np.ndarray  # [R]   first source
-    length: np.ndarray  # [R]
+    runs: np.ndarray  # [R, 4]   ACTION (whose rows they are; 0 for noise), first TARGET, first SOURCE, LENGTH
     weight: np.ndarray  # [R]   probability; 1 for the moves of a factored game
 
 
-SEGMENTS = types.NamedTuple((I1, I1, I1, I1, I1, F1), Segments)
+ACTION, TARGET, SOURCE, LENGTH = range(4)
 
-_NONE = np.empty(0, np.int64)
-NO_SEGMENTS = Segments(_NONE, _NONE, _NONE, _NONE, _NONE, np.empty(0))
+SEGMENTS = types.NamedTuple((I1, I2, F1), Segments)
+
+NO_SEGMENTS = Segments(np.empty(0, np.int64), np.empty((0, 4), np.int64), np.empty(0))
 
 
 @inline
 def add_weighted(segments, block, x, y):
     """``y += w x`` along the segments of a block."""
+    runs = segments.runs
     for r in range(segments.start[block], segments.start[block + 1]):
-        t, s, n, w = segments.target[r], segments.source[r], segments.length[r], segments.weight[r]
+        t, s, n, w = runs[r, TARGET], runs[r, SOURCE], runs[r, LENGTH], segments.weight[r]
         to, of = y[t : t + n], x[s : s + n]
         for i in range(n):
             to[i] += w * of[i]
@@ -47,9 +46,10 @@ def add_weighted(segments, block, x, y):
 @inline
 def add_moved(segments, block, mu, pi, y):
     """``y += w mu pi(a)`` along the segments of a block; ``pi [A, S]``."""
+    runs = segments.runs
     for r in range(segments.start[block], segments.start[block + 1]):
-        t, s, n, w = segments.target[r], segments.source[r], segments.length[r], segments.weight[r]
-        to, of, share = y[t : t + n], mu[s : s + n], pi[segments.action[r], s : s + n]
+        t, s, n, w = runs[r, TARGET], runs[r, SOURCE], runs[r, LENGTH], segments.weight[r]
+        to, of, share = y[t : t + n], mu[s : s + n], pi[runs[r, ACTION], s : s + n]
         for i in range(n):
             to[i] += w * of[i] * share[i]
 
@@ -57,8 +57,9 @@ def add_moved(segments, block, mu, pi, y):
 @inline
 def add_ahead(segments, block, first, x, q):
     """``q(a) += w x`` along the segments of a block that starts with the state `first`; ``q [A, BLOCK]``."""
+    runs = segments.runs
     for r in range(segments.start[block], segments.start[block + 1]):
-        t, s, n, w = segments.target[r] - first, segments.source[r], segments.length[r], segments.weight[r]
-        to, of = q[segments.action[r], t : t + n], x[s : s + n]
+        t, s, n, w = runs[r, TARGET] - first, runs[r, SOURCE], runs[r, LENGTH], segments.weight[r]
+        to, of = q[runs[r, ACTION], t : t + n], x[s : s + n]
         for i in range(n):
             to[i] += w * of[i]

@@ -5,6 +5,7 @@ from numba import types
 
 from fastmfg.kernels.elementary import exp_row
 from fastmfg.kernels.jit import B2, F3, f8, kernel
+from fastmfg.kernels.views import part
 
 BLOCK = 512
 """Numbers exponentiated in one loop, about."""
@@ -29,7 +30,7 @@ def mirror_step(y, q, step, legal, y_out, pi):
                 for a in range(A):
                     out[s, a] = out[s, a] - top if legal[s, a] else -1e300
             n = (hi - lo) * A
-            exp_row(out[lo:hi].reshape(n), p[lo:hi].reshape(n))
+            exp_row(part(out, lo * A, (n,)), part(p, lo * A, (n,)))
             for s in range(lo, hi):
                 total = 0.0
                 for a in range(A):

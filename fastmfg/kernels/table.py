@@ -4,6 +4,7 @@ R rows a state: one an action, or a single one for the noise of a factored famil
 """
 
 from fastmfg.kernels.jit import FILL, PREPARE, filler, inline
+from fastmfg.kernels.views import part
 
 
 @filler(PREPARE)
@@ -13,7 +14,7 @@ def prepare(h, population, shared, theta, aux):
 
 @inline
 def _copy(source, start, out):
-    target, stored = out.reshape(out.size), source[start : start + out.size]
+    target, stored = part(out, 0, (out.size,)), part(source, start, (out.size,))
     for k in range(target.size):
         target[k] = stored[k]
 

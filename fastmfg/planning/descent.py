@@ -52,4 +52,4 @@ class Descent:
     def _descend(self, step: float, iterations: int, work: Workspace) -> None:
         f, passes = self.passes.family, self.passes
         theta, work = f.thetas[passes.member], first_values(work, 1)
-        kernels.descend(passes.rewards, passes.transitions, theta, f.joint, step, iterations, self.y, self.pi, work)
+        kernels.descend(passes.way_back, passes.transitions, theta, f.joint, step, iterations, self.y, self.pi, work)

@@ -21,9 +21,10 @@ from fastmfg.games.layout import Layout
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.games.spread import spread
 from fastmfg.kernels import backup as backup_kernels
+from fastmfg.kernels.forms import NO_ROWS
 from fastmfg.memory import require_numbers
 from fastmfg.planning.condition import ONE, condition_game
-from fastmfg.planning.passes import is_surveyed
+from fastmfg.planning.passes import is_large, kept_rows
 from fastmfg.planning.survey import respond, survey
 
 MODELS_A_TASK = 8
@@ -83,12 +84,16 @@ class BestResponse:
 
 
 def back_up(
-    family: Family, members: Integers, aux: Floats, reward: Floats, policies: Floats, policy_of: Integers
-) -> Values:
-    """Values of policies, and of the best response, under any rewards [n, H, S, A] in conditional models."""
+    family: Family, members: Integers, aux: Floats, reward: Floats, policies: Floats, policy_of: Integers,
+    rows: Floats = NO_ROWS,
+) -> Values:  # fmt: skip
+    """Values of policies, and of the best response, under any rewards [n, H, S, A] in conditional models.
+
+    ``rows``: those of a single model, where its conditioning kept them.
+    """
     n, H, S, A = reward.shape
     q, greedy, value = np.empty((n, H, S, A)), np.empty((n, H, S), dtype=np.int32), np.empty((n, 2, S))
-    pairs = family.pairs(members, policies, policy_of)
+    pairs = family.pairs(members, policies, policy_of, rows)
     status = backup_kernels.back_up(family.compiled_rows, pairs, aux, reward, q, greedy, value)
     family.refuse_status(status, "backing values up")
     if not np.isfinite(value).all():
@@ -101,8 +106,9 @@ def evaluate_pairs(
     family: Family, members: Integers, policies: Floats, policy_of: Integers
 ) -> tuple[Conditionals, Values]:
     """Condition n (model, policy) pairs and back their values up."""
-    conditionals = family.condition(members, policies, policy_of)
-    return conditionals, back_up(family, members, conditionals.aux, conditionals.reward, policies, policy_of)
+    rows = kept_rows(family) if members.size == 1 else NO_ROWS
+    conditionals = family.condition(members, policies, policy_of, rows)
+    return conditionals, back_up(family, members, conditionals.aux, conditionals.reward, policies, policy_of, rows)
 
 
 def deterministic(actions: NDArray[np.integer[Any]], n_actions: int) -> Floats:
@@ -130,7 +136,7 @@ def evaluate(game: Game, policy: ArrayLike, deviation: ArrayLike | None = None) 
 def best_response(game: Game, policy: ArrayLike) -> BestResponse:
     """The best response of one agent to a crowd that plays `policy` [H, S, A]; the lowest action on a tie."""
     pi = _checked(game, policy)
-    if is_surveyed(game._family):
+    if is_large(game._family):
         actions, value = respond(game, pi.swapaxes(1, 2))
         del pi
         return BestResponse(frozen(deterministic(actions, game.n_actions)), value)
@@ -144,7 +150,7 @@ def ne_gap(game: Game, policy: ArrayLike) -> float:
     Of several types of agents, the one that gains most (`ne_gaps_by_type`); the policy may be a list of theirs.
     """
     pi = _checked(game, policy)
-    if is_surveyed(game._family):
+    if is_large(game._family):
         return survey(game, pi.swapaxes(1, 2)).gap
     return float(_values(game, pi).gap[0])
 

@@ -13,7 +13,7 @@ from fastmfg.games.checks import Floats
 from fastmfg.games.game import Game
 from fastmfg.planning.condition import ONE
 from fastmfg.planning.evaluate import deterministic, evaluate_pairs
-from fastmfg.planning.passes import is_surveyed
+from fastmfg.planning.passes import is_large
 from fastmfg.planning.survey import survey
 
 ROUNDING = 1e-14
@@ -68,7 +68,7 @@ class Method(Protocol):
 
 def evaluation_of(game: Game, policy: Floats, values: bool = True) -> Evaluation:
     """Evaluate; without `values` nobody needs Q and the best response, and large games leave them out."""
-    if is_surveyed(game._family):
+    if is_large(game._family):
         found = survey(game, policy.swapaxes(1, 2), q=values, greedy=values)
         return Evaluation(game, policy, found.density, found.aux[None], found.q, found.greedy, found.gap)
     members = np.array([game._member], dtype=np.int64)

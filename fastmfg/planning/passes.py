@@ -14,12 +14,12 @@ from fastmfg.executors import run_team
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.family import CompiledFamily, Family
 from fastmfg.games.game import Game
-from fastmfg.games.transitions import segment_links, transitions_of
+from fastmfg.games.transitions import transitions_of
 from fastmfg.kernels import passes as kernels
 from fastmfg.kernels import table
-from fastmfg.kernels.forms import Transitions
+from fastmfg.kernels.forms import NO_ROWS, Links, Transitions
 from fastmfg.kernels.jit import Filler
-from fastmfg.kernels.reward import crowd_base_part
+from fastmfg.kernels.reward import no_part
 from fastmfg.kernels.segments import BLOCK, NO_SEGMENTS
 from fastmfg.kernels.team import new_fault
 from fastmfg.memory import require_numbers
@@ -36,9 +36,6 @@ SEGMENT_PARTS = 32
 
 KEPT_BYTES = 1 << 26
 """Rows that a pass forwards keeps for the pass back, at most: more would be fetched more slowly than filled."""
-
-MANY_KEPT = 1 << 17
-"""Entries of kept rows from which on it pays to keep them for a single pass."""
 
 PART_ENTRIES = 1 << 17
 """Entries of one step's rows that make a part as well, in games of few states."""
@@ -57,11 +54,6 @@ def is_large(family: Family) -> bool:
     return can_pass(family) and family.n_states >= 2 * PART_STATES
 
 
-def is_surveyed(family: Family) -> bool:
-    """Whether passes evaluate a policy faster than the kernels for many models do: large games, and many rows kept."""
-    return is_large(family) or (can_pass(family) and math.prod(rows_kept(cast(CompiledFamily, family))) >= MANY_KEPT)
-
-
 class Passes:
     """One game's turned tables, and the arrays that the members of a team share."""
 
@@ -72,12 +64,12 @@ class Passes:
         H, S, A = family.horizon, family.n_states, family.n_actions
         each_state = H + 16 + 5 * A + (2 * A if family.joint else 0)  # docs/memory.md lists the arrays
         require_numbers("passing through the game", S * each_state + H * family.aux_size, "take a smaller game")
-        self.transitions = transitions_along(family, self.member)
+        self.transitions, links_back = transitions_along(family, self.member)
         form = self.transitions.form
         by_segments = form.carry_pulls if form.factored else form.send_pulls
         by_parts = family.reward.part is not None and not family.joint
-        block = family.reward.part if by_parts else crowd_base_part  # not called where rewards come whole
-        self.rewards = kernels.Rewards(family.reward, block)
+        block = family.reward.part if by_parts else no_part
+        self.way_back = kernels.WayBack(family.reward, block, links_back)
         self.entries = H * S * max(A, entries_a_state(family))
         self.parts = count_parts(family, by_segments)
         self.work = kernels.Workspace(
@@ -103,7 +95,7 @@ class Passes:
         `member` calls the kernel.
         """
         phases = times * kernels.PHASES * self.family.horizon
-        rows = _scratch(rows_kept(self.family))  # of the thread that runs, whoever made this
+        rows = kept_rows(self.family)  # of the thread that runs, whoever made this
         work = self.work._replace(board=np.zeros((phases, 2), dtype=np.int64), rows=rows)
         run_team(lambda: member(work), self.parts if times * self.entries > TEAM_ENTRIES else 1)
         status = int(work.fault[0])
@@ -125,18 +117,22 @@ def turned(array: Floats) -> Floats:
     return np.ascontiguousarray(array.swapaxes(1, 2))
 
 
-_kept: WeakKeyDictionary[Family, tuple[int, Transitions]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[Family, tuple[int, Transitions, Links]] = WeakKeyDictionary()
 
 
-def transitions_along(family: CompiledFamily, member: int) -> Transitions:
-    """A model's rows as passes read them, in segments where it has them; a family's last are kept as long as it."""
+def transitions_along(family: CompiledFamily, member: int) -> tuple[Transitions, Links]:
+    """Bring a model's rows into segments where it has them: for passes forwards, and the links of those back.
+
+    Those of a family's last model are kept as long as it.
+    """
     kept = _kept.get(family)
     if kept is None or kept[0] != member:
         rows = row_segments(family, member)
         noise = noise_segments(family, member) if rows[0].start.size else (NO_SEGMENTS, NO_SEGMENTS)
-        links = segment_links(rows[0], noise[0]), segment_links(rows[1], noise[1])
-        kept = _kept[family] = member, transitions_of(family.prepare, family.fill, family.common, *links)
-    return kept[1]
+        transitions = transitions_of(family.prepare, family.fill, family.common, rows[0], noise[0])
+        back = transitions.links._replace(rows=rows[1], noise=noise[1])
+        kept = _kept[family] = member, transitions, back
+    return kept[1:]
 
 
 def entries_a_state(family: CompiledFamily) -> int:
@@ -153,22 +149,22 @@ def count_parts(family: CompiledFamily, by_segments: bool) -> int:
     return min(MOST_PARTS if many else FEW_PARTS, S, max(1, S // PART_STATES, S * entries // PART_ENTRIES))
 
 
-def rows_kept(family: CompiledFamily) -> tuple[int, int, int, int]:
-    """Shape [H - 1, S, A, K] of rows that are worth keeping between a pass forwards and one back; else an empty one."""
-    shape = (family.horizon - 1, family.n_states, family.n_actions, family.row_length)
-    wanted = not family.common.moves.size and family.fill is not table.fill and 8 * math.prod(shape) <= KEPT_BYTES
-    return shape if wanted else (0, 0, 0, 0)
-
-
 _buffers = threading.local()
 
 
-def _scratch(shape: tuple[int, ...]) -> Floats:
-    """This thread's array for what is of use within one pass only: new memory costs more than filling it."""
+def kept_rows(family: Family) -> Floats:
+    """Room [H - 1, S, A, K] for rows that are worth keeping between a pass forwards and one back; else an empty one.
+
+    It is this thread's, for use within one pass: new memory costs more than filling it.
+    """
+    shape = (family.horizon - 1, family.n_states, family.n_actions, family.row_length)
     size = math.prod(shape)
-    if size > getattr(_buffers, "rows", np.empty(0)).size:
+    filled = isinstance(family, CompiledFamily) and not family.common.moves.size and family.fill is not table.fill
+    if not filled or size == 0 or 8 * size > KEPT_BYTES:
+        return NO_ROWS
+    if size > getattr(_buffers, "rows", NO_ROWS).size:
         _buffers.rows = np.empty(size)
-    return np.empty(shape) if size == 0 else cast(Floats, _buffers.rows[:size].reshape(shape))
+    return cast(Floats, _buffers.rows[:size].reshape(shape))
 
 
 def part_starts(n_states: int, parts: int, block: int) -> Integers:

@@ -24,6 +24,7 @@ from fastmfg.games.checks import (
 from fastmfg.games.family import Conditionals, Family
 from fastmfg.games.game import Game
 from fastmfg.kernels import table
+from fastmfg.kernels.forms import NO_ROWS
 from fastmfg.planning.condition import condition_game
 
 PARTS = ("initial", "legal", "horizon", "transition", "reward")
@@ -159,22 +160,26 @@ class PolicyAwareFamily(Family):
             rewards[h] = float_array(f"reward({h}, policy)", self.model.reward(h, policy.copy()), (S, A))
         return rows, rewards
 
-    def condition(self, members: Integers, policies: Floats, policy_of: Integers) -> Conditionals:
+    def condition(
+        self, members: Integers, policies: Floats, policy_of: Integers, rows: Floats = NO_ROWS
+    ) -> Conditionals:
         n, H = members.size, self.horizon
         density = np.empty((n, H, self.n_states))
         aux = np.empty((n, H, self.aux_size))
         reward = np.empty((n, H, self.n_states, self.n_actions))
         for i in range(n):
             policy = policies[policy_of[i]]
-            rows, reward[i] = self.tables(policy)
-            aux[i] = rows.reshape(H, -1)
+            tables, reward[i] = self.tables(policy)
+            aux[i] = tables.reshape(H, -1)
             mu = self.common.initial
             for h in range(H):
                 density[i, h] = mu
-                mu = ((mu[:, None] * policy[h])[:, :, None] * rows[h]).sum(axis=(0, 1))  # no BLAS: the same bytes
+                mu = ((mu[:, None] * policy[h])[:, :, None] * tables[h]).sum(axis=(0, 1))  # no BLAS: the same bytes
         return Conditionals(density, aux, reward)
 
-    def densities(self, members: Integers, policies: Floats, policy_of: Integers) -> tuple[Floats, Floats]:
+    def densities(
+        self, members: Integers, policies: Floats, policy_of: Integers, rows: Floats = NO_ROWS
+    ) -> tuple[Floats, Floats]:
         conditionals = self.condition(members, policies, policy_of)
         return conditionals.density, conditionals.aux
 

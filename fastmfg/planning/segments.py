@@ -107,9 +107,6 @@ def _segments(runs: list[Run], n_states: int) -> Segments:
     whole, first, end = whole[order], first[order], end[order]
     return Segments(
         start=np.searchsorted(block[order], np.arange(-(-n_states // BLOCK) + 1)),
-        action=action[whole],
-        target=first,
-        source=source[whole] + first - target[whole],
-        length=end - first,
+        runs=np.stack([action[whole], first, source[whole] + first - target[whole], end - first], axis=1),
         weight=weight[whole],
     )

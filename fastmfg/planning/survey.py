@@ -59,7 +59,7 @@ def _survey(passes: Passes, pi: Floats, weigh: bool, q: bool, greedy: bool) -> t
     def member(work: Workspace) -> None:
         work = first_values(work, n_values)
         theta = f.thetas[passes.member]
-        kernels.evaluate_policy(passes.rewards, passes.transitions, theta, f.joint, pi, work, q_out, actions)
+        kernels.evaluate_policy(passes.way_back, passes.transitions, theta, f.joint, pi, work, q_out, actions)
 
     passes.run(member)
     return q_out, actions
