@@ -62,7 +62,7 @@ common = jit.Common(np.empty(0), np.array([0.5, 0.5]), np.ones((2, 1), dtype=boo
 out, status = np.empty((1, 1, 2, 1)), np.zeros(1, dtype=np.int64)
 zero, pi = np.zeros(1, dtype=np.int64), np.ones((1, 1, 2, 1))
 reward.rewards(
-    reward.crowd_aversion, common, np.empty((1, 0)), zero, np.full((1, 1, 2), 0.5), pi, zero, False, out, status
+    reward.crowd_aversion, common, np.empty((1, 0)), zero, np.full((1, 1, 2), 0.5), pi, zero, True, out, status
 )
 print(json.dumps({"reward": out[0, 0, 0, 0]}))
 """
@@ -117,10 +117,10 @@ def test_compiled_code_is_kept_for_the_next_process(copy):
 def test_an_edited_helper_of_another_module_is_not_used_from_the_cache(copy):
     before = run(USE_A_REWARD, copy, PYTHONPATH=str(copy))
     assert before["reward"] == pytest.approx(-math.log(1e-11) - math.log(0.5))
-    helper = copy / "fastmfg" / "kernels" / "density.py"  # `population_view` is compiled into `reward.rewards`
+    helper = copy / "fastmfg" / "kernels" / "density.py"  # `write_joint` is compiled into `reward.rewards`
     text = helper.read_text()
-    assert text.count("        return mu\n") == 1
-    helper.write_text(text.replace("        return mu\n", "        return 2.0 * mu\n"))
+    assert text.count("= mu[s] * pi[a, s]\n") == 1
+    helper.write_text(text.replace("= mu[s] * pi[a, s]\n", "= 2.0 * mu[s] * pi[a, s]\n"))
     after = run(USE_A_REWARD, copy, PYTHONPATH=str(copy))
     assert after["reward"] == pytest.approx(-math.log(1e-11) - math.log(1.0))
 

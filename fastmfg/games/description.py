@@ -116,7 +116,7 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, Filler):
-            kind = next(name for name, kind in KINDS.items() if value._numba_type_ is kind)
+            kind = next(name for name, kind in KINDS.items() if value.kind is kind)
             return find_function, (*_reference(value.function), kind)
         if isinstance(value, FunctionType) and value.__module__.partition(".")[0] not in OURS:
             return find_function, (*_reference(value), "")

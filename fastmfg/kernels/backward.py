@@ -10,7 +10,7 @@ from numba import types
 
 from fastmfg.kernels.elementary import exp_below
 from fastmfg.kernels.forms import EXPECT
-from fastmfg.kernels.jit import B2, F1, F2, F3, f8, i8, unit
+from fastmfg.kernels.jit import B2, F1, F2, F3, FunctionPointer, f8, i8, unit
 from fastmfg.kernels.segments import BLOCK, add_ahead, add_weighted
 
 TIE = 1e-10
@@ -137,7 +137,7 @@ def expect_along(model, h, aux, links, V, lo, hi, tile, rows, q):
     return 0
 
 
-BELLMAN = types.FunctionType(f8(F3, B2, f8[:, :], i8, i8, f8, F2, types.int32[::1]))
+BELLMAN = FunctionPointer(f8(F3, B2, f8[:, :], i8, i8, f8, F2, types.int32[::1]))
 
 
 @unit(BELLMAN)
@@ -188,7 +188,7 @@ def bellman_update(q, legal, pi, lo, hi, reach, V, greedy):
     return largest
 
 
-SOFTMAX = types.FunctionType(f8(F2, B2, f8, i8, i8, F2, F2, F1, F1, F1))
+SOFTMAX = FunctionPointer(f8(F2, B2, f8, i8, i8, F2, F2, F1, F1, F1))
 
 
 @unit(SOFTMAX)

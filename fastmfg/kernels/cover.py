@@ -7,7 +7,7 @@ model's neighbours are those within the radius, and the central model has the mo
 
 import numpy as np
 
-from fastmfg.kernels.density import population_view
+from fastmfg.kernels.density import write_joint
 from fastmfg.kernels.jit import B2, COMMON, F1, F2, F3, F4, FILL, I1, I2, PREPARE, b1, f8, i8, inline, kernel
 from fastmfg.kernels.rows import fill_rows, is_dense, row_length, scatter, successors_of
 
@@ -31,7 +31,9 @@ def _condition(prepare, fill, common, theta, policy, joint, known, population, a
     mu[0] = common.initial
     for h in range(H):
         if h > 0 or not known:
-            status = prepare(h, population_view(mu[h], policy[h].T, joint, population), common.shared, theta, aux)
+            if joint:
+                write_joint(mu[h], policy[h].T, population)
+            status = prepare(h, population if joint else mu[h], common.shared, theta, aux)
             if status == 0:
                 status = fill_rows(fill, common, theta, h, aux, 0, S, rows[h])
             if status != 0:

@@ -13,15 +13,12 @@ from fastmfg.kernels.rows import fill_rows, row_length, successors_of, tile_stat
 
 
 @inline
-def population_view(mu, pi, joint, scratch):
-    """What transitions and rewards see, of a policy [A, S]: the density itself, or the joint in `scratch`."""
-    if not joint:
-        return mu
+def write_joint(mu, pi, out):
+    """Write the joint distribution of states and actions ``out [S A]`` of a density under a policy ``pi [A, S]``."""
     A, S = pi.shape
     for a in range(A):
         for s in range(S):
-            scratch[s * A + a] = mu[s] * pi[a, s]
-    return scratch
+            out[s * A + a] = mu[s] * pi[a, s]
 
 
 @inline
@@ -63,7 +60,9 @@ def push(transitions, pairs, joint, check, density, aux, fault):
             mu, pi = density[i, h], pairs.policies[pairs.policy_of[i], h].T
             if check:
                 aux[i, h] = np.nan
-            seen = population_view(mu, pi, joint, population)
+            if joint:
+                write_joint(mu, pi, population)
+            seen = population if joint else mu
             status = transitions.prepare(h, seen, common.shared, model.theta, aux[i, h])
             if status != 0:
                 fault[i, 0], fault[i, 1], fault[i, 2], fault[i, 3] = FAULT_STATUS, status, -1, -1

@@ -16,9 +16,8 @@ of the models that `members` lists, each at its own density; it is empty where r
 """
 
 import numpy as np
-from numba import types
 
-from fastmfg.kernels.jit import B2, COMMON, F2, F3, F4, FILL, I1, I3, b1, f8, i8, inline, kernel, unit
+from fastmfg.kernels.jit import B2, COMMON, F2, F3, F4, FILL, I1, I3, FunctionPointer, b1, f8, i8, inline, kernel, unit
 from fastmfg.kernels.lanes import cross_dots, cross_gaps, gathered_dots, largest, largest_sum, zip_gaps
 from fastmfg.kernels.rows import is_dense, is_factored, row_length, tile_states
 from fastmfg.kernels.views import part
@@ -35,7 +34,7 @@ PAIRS, ALONE, SQUARES = 0, 1, 2
 ``plan [3, R C + 1, 2]``; the last entry of a list begins with its length."""
 
 
-@unit(types.FunctionType(i8(B2, I3)))
+@unit(FunctionPointer(i8(B2, I3)))
 def make_plan(wanted, plan):
     """Write the plan of the wanted pairs; their number."""
     R, C = wanted.shape
@@ -84,7 +83,7 @@ def l1_gap(x, y):
     return zip_gaps(x, (0,), y, (0,), x.size)[0]
 
 
-@unit(types.FunctionType(i8(F4, F4, i8, I3, I1, i8, i8, F3)))
+@unit(FunctionPointer(i8(F4, F4, i8, I3, I1, i8, i8, F3)))
 def state_gaps(X, Y, first, plan, actions, lo, hi, gap):
     """``gap[i, j, t]`` of the wanted pairs and the actions ``a_t``, lo <= t < hi.
 
@@ -119,7 +118,7 @@ def state_gaps(X, Y, first, plan, actions, lo, hi, gap):
     return 0
 
 
-@unit(types.FunctionType(i8(F4, F4, B2, F3)), allocates=True)
+@unit(FunctionPointer(i8(F4, F4, B2, F3)), allocates=True)
 def block_gaps(X, Y, wanted, gap):
     """``gap[i, j, a]`` of all wanted pairs in one state; tiles ``X [R, 1, A, K]``, ``Y [C, 1, A, K]``."""
     R, C, A = gap.shape
@@ -128,7 +127,7 @@ def block_gaps(X, Y, wanted, gap):
     return state_gaps(X, Y, 0, plan, np.arange(A), 0, A, gap)
 
 
-@unit(types.FunctionType(i8(FILL, COMMON, F2, I1, F3, F4, I1, I1, B2, I3, i8, i8, I1, i8, i8, F4, F3)))
+@unit(FunctionPointer(i8(FILL, COMMON, F2, I1, F3, F4, I1, I1, B2, I3, i8, i8, I1, i8, i8, F4, F3)))
 def compare_state(
     fill, common, thetas, members, aux, reward, rows, cols, wanted, plan, h, s, actions, lo, hi, tiles, gap
 ):  # fmt: skip
@@ -157,7 +156,7 @@ def compare_state(
     return 0
 
 
-@unit(types.FunctionType(i8(COMMON, i8, I1)))
+@unit(FunctionPointer(i8(COMMON, i8, I1)))
 def legal_actions(common, s, actions):
     """Write the legal actions of a state; their number."""
     count = 0
@@ -168,7 +167,7 @@ def legal_actions(common, s, actions):
     return count
 
 
-@unit(types.FunctionType(i8(COMMON, i8, I1, i8, F4, F3, B2, b1, i8, F4)), allocates=True)
+@unit(FunctionPointer(i8(COMMON, i8, I1, i8, F4, F3, B2, b1, i8, F4)), allocates=True)
 def back_up_state(common, s, actions, L, tiles, gap, wanted, last, now, V):
     """Values of one state, of the wanted pairs, with trajectories of the row's model (side 0) and of the column's (1).
 

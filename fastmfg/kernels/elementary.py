@@ -8,7 +8,7 @@ larger of ``|log(x)|`` and 1e-2.
 import numpy as np
 from numba import types
 
-from fastmfg.kernels.jit import F1, f8, inline_exact, unit
+from fastmfg.kernels.jit import F1, FunctionPointer, f8, inline_exact, unit
 
 LOG2E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
@@ -40,7 +40,7 @@ def exp_parts(x):
     return p, np.int64(k) << 52
 
 
-@unit(types.FunctionType(types.void(F1, F1)), exact=True)
+@unit(FunctionPointer(types.void(F1, F1)), exact=True)
 def exp_row(x, out):
     """out = exp(x) for x <= 0; exactly 0 below -700."""
     bits = out.view(np.int64)
@@ -63,7 +63,7 @@ def exp_below(x, top, out, total):
         total[i] += out[i]
 
 
-@unit(types.FunctionType(types.void(F1, f8, F1)), exact=True)
+@unit(FunctionPointer(types.void(F1, f8, F1)), exact=True)
 def log_row(x, offset, out):
     """``out = log(x + offset)``; NaN, infinities, zero and subnormal numbers as the library has them."""
     bits = out.view(np.int64)

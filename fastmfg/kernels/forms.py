@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from fastmfg.kernels.jit import B2, COMMON, F1, F2, F3, F4, FILL, I1, PREPARE, Common, Unit, b1, f8, i8
+from fastmfg.kernels.jit import B2, COMMON, F1, F2, F3, F4, FILL, I1, PREPARE, Common, FunctionPointer, Unit, b1, f8, i8
 from fastmfg.kernels.segments import SEGMENTS, Segments
 
 SHORT2 = types.int32[:, ::1]
@@ -43,7 +43,7 @@ class Model(NamedTuple):
 LINKS = types.NamedTuple((SHORT2, SHORT2, SEGMENTS, SEGMENTS), Links)
 MODEL = types.NamedTuple((FILL, COMMON, F1), Model)
 
-SEND = types.FunctionType(i8(MODEL, i8, F1, LINKS, F1, f8[:, :], i8, i8, F3, F3, b1, I1, F1))
+SEND = FunctionPointer(i8(MODEL, i8, F1, LINKS, F1, f8[:, :], i8, i8, F3, F3, b1, I1, F1))
 """``(model, h, aux, links, mu, pi [A, S], lo, hi, tile, rows, check, fault, out [S])``, the first nonzero status.
 
 The crowd ``mu`` of the states lo..hi-1 is sent to ``out``, which is written whole; forms that pull write the *targets*
@@ -51,7 +51,7 @@ lo..hi-1 instead. Rows are left in ``rows [hi-lo, A, K]`` where that is not empt
 distribution, else ``fault [5]`` holds code, detail, state, action.
 """
 
-EXPECT = types.FunctionType(i8(MODEL, i8, F1, LINKS, F2, i8, i8, F3, F3, F3))
+EXPECT = FunctionPointer(i8(MODEL, i8, F1, LINKS, F2, i8, i8, F3, F3, F3))
 """``(model, h, aux, links, V [J, S], lo, hi, tile, rows, q [J, A, hi-lo])``, the first nonzero status.
 
 Adds the expectation of J values at once. ``rows`` holds the rows of the states lo..hi-1, or is empty. An *average* has

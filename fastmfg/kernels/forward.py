@@ -5,17 +5,16 @@ segments pull what arrives in them.
 """
 
 import numpy as np
-from numba import types
 
 from fastmfg.kernels.forms import SEND
-from fastmfg.kernels.jit import F3, I1, i8, unit
+from fastmfg.kernels.jit import F3, I1, FunctionPointer, i8, unit
 from fastmfg.kernels.segments import BLOCK, add_moved, add_weighted
 
 FAULT_STATUS, FAULT_VALUE, FAULT_SUM = 1, 2, 3
 ROW_TOLERANCE = 1e-9
 
 
-@unit(types.FunctionType(i8(F3, i8, I1)))
+@unit(FunctionPointer(i8(F3, i8, I1)))
 def refuse_faulty_rows(rows, first, fault):
     """Find a row that is no distribution; 0, or a code that is written to ``fault [5]`` with its state and action."""
     for s in range(rows.shape[0]):
@@ -35,7 +34,7 @@ def refuse_faulty_rows(rows, first, fault):
     return 0
 
 
-@unit(types.FunctionType(SEND.signature))
+@unit(FunctionPointer(SEND.signature))
 def fill_checked(model, h, aux, links, mu, pi, lo, hi, tile, rows, check, fault, out):
     """Fill the rows of the states lo..hi-1 into `tile`, checked where that is wanted; a status or a fault's code.
 

@@ -35,7 +35,7 @@ from numba.core.imputils import lower_constant
 from numba.core.sigutils import normalize_signature
 from numba.core.typed_passes import NopythonRewrites
 from numba.core.typing.typeof import Purpose
-from numba.extending import lower_builtin, register_model, typeof_impl
+from numba.extending import NativeValue, lower_builtin, register_model, typeof_impl, unbox
 
 REORDER = {"reassoc", "nsz", "contract", "arcp"}
 """Floating-point freedoms of every kernel: sums may be reordered; NaN and infinities keep their meaning."""
@@ -43,15 +43,66 @@ REORDER = {"reassoc", "nsz", "contract", "arcp"}
 EXACT = {"contract"}
 """Freedoms where operations must keep their order: products and sums may still be fused."""
 
+
+class FunctionPointer(types.Callable, types.Opaque):
+    """The type of compiled functions of one signature, given to kernels as addresses.
+
+    numba's own type of functions (``FunctionType``) does as much, at the price of more code in every kernel that takes
+    or calls one.
+    """
+
+    def __init__(self, signature):
+        self.signature = signature
+        super().__init__(f"pointer({signature})")
+        if self.name not in _known_pointers:
+            _known_pointers.add(self.name)
+            _lower_call(self, self, *signature.args)
+
+    def get_call_type(self, context, args, kws):
+        return self.signature.replace(recvr=self)  # calls are given the address first
+
+    def get_call_signatures(self):
+        return [self.signature], False
+
+    def get_impl_key(self, signature):
+        return self.name
+
+
+_known_pointers = set()
+
+
+@unbox(FunctionPointer)
+def _address_of(kind, function, c):
+    number = c.pyapi.object_getattr_string(function, "address")
+    address = c.pyapi.long_as_voidptr(number)  # with an error set where there is no number
+    c.pyapi.decref(number)
+    return NativeValue(address, is_error=c.pyapi.c_api_error())
+
+
+def _lower_call(kind, *args):
+    """Have calls of values of a type, with these arguments, compiled as calls of the function that it stands for."""
+
+    @lower_builtin(kind.name, *args)
+    def build(context, builder, signature, args):
+        value_type = context.get_value_type
+        function = ir.FunctionType(value_type(kind.signature.return_type), [value_type(t) for t in kind.signature.args])
+        if isinstance(kind, FunctionPointer):
+            address, *args = args
+            target = builder.bitcast(address, function.as_pointer())
+        else:
+            target = cgutils.get_or_insert_function(builder.module, function, kind.unit.symbol)
+        return builder.call(target, args)
+
+
 f8, i8, b1 = types.float64, types.int64, types.boolean
 F1, F2, F3, F4 = f8[::1], f8[:, ::1], f8[:, :, ::1], f8[:, :, :, ::1]
 I1, I2, I3 = i8[::1], i8[:, ::1], i8[:, :, ::1]
 B2 = b1[:, ::1]
 
-PREPARE = types.FunctionType(i8(i8, F1, F1, F1, F1))
-FILL = types.FunctionType(i8(i8, F1, F1, F1, i8, i8, F3))
-REWARD = types.FunctionType(i8(i8, F1, F1, F1, F2))
-REWARD_PART = types.FunctionType(i8(i8, F1, F1, F1, i8, i8, F2))
+PREPARE = FunctionPointer(i8(i8, F1, F1, F1, F1))
+FILL = FunctionPointer(i8(i8, F1, F1, F1, i8, i8, F3))
+REWARD = FunctionPointer(i8(i8, F1, F1, F1, F2))
+REWARD_PART = FunctionPointer(i8(i8, F1, F1, F1, i8, i8, F2))
 """``(h, population, shared, theta, lo, hi, out)``: rewards of states lo..hi-1 into ``out [A, *]``, from column 0."""
 
 
@@ -224,11 +275,12 @@ def _helper(function, fastmath):
     """Compile a helper into the kernels that call it.
 
     Forced into them: left to the compiler, which decides otherwise for a kernel that stands in the cache, last bits
-    would differ between a process that compiles and one that loads.
+    would differ between a process that compiles and one that loads. References are counted in all: a helper is compiled
+    once, and would else do as the first of its callers.
     """
     return njit(
         fastmath=fastmath, error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True,
-        pipeline_class=_HelperCompiler,
+        pipeline_class=_HelperCompiler, _nrt=True,
     )(function)  # fmt: skip
 
 
@@ -247,12 +299,12 @@ def inline_finite(function):
     return _helper(function, REORDER | {"nnan"})
 
 
-class Filler(_Lazy, types.WrapperAddressProtocol):
+class Filler(_Lazy):
     """A function of a family behind a C pointer: all fillers of one kind have the same numba type."""
 
     def __init__(self, function, kind, cache=True):
         _Lazy.__init__(self, function)
-        self._numba_type_ = kind
+        self.kind = kind
         self._cache = cache
         self.freedoms, self.allocates = REORDER, True
         self.part = None  # of a reward: the filler that gives those of some of the states, where there is one
@@ -262,24 +314,25 @@ class Filler(_Lazy, types.WrapperAddressProtocol):
 
         def decorator(cache):
             def compiled(function):
-                signature = normalize_signature(self._numba_type_.signature)
+                signature = normalize_signature(self.kind.signature)
                 options = {"fastmath": self.freedoms, "error_model": "numpy", "_nrt": self.allocates}
                 callback = CFunc(function, signature, locals={}, options=options)
                 if cache:
                     callback.enable_caching()
                     _stamp(callback)
                 callback.compile()
+                if not self.allocates:
+                    refuse_owners(function)
                 return callback
 
             return compiled
 
         return _build(decorator, self.function) if self._cache else decorator(False)(self.function)
 
-    def __wrapper_address__(self):
+    @property
+    def address(self):
+        """Where the compiled function stands in this process."""
         return self._get().address
-
-    def signature(self):
-        return self._numba_type_.signature
 
 
 class Unit(Filler):
@@ -294,7 +347,7 @@ class Unit(Filler):
         self.freedoms, self.allocates = EXACT if exact else REORDER, allocates
         self.symbol = f"{function.__module__}.{function.__name__}"
         self.type_by_name = _UnitType(self)
-        _lower_call(self.type_by_name)
+        _lower_call(self.type_by_name, *kind.signature.args)
 
     def _make(self):
         built = super()._make()
@@ -306,7 +359,7 @@ class _UnitType(types.Callable, types.Opaque):
     """What numba takes a unit for, where a kernel calls it by its name."""
 
     def __init__(self, unit):
-        self.unit, self.signature = unit, unit._numba_type_.signature
+        self.unit, self.signature = unit, unit.kind.signature
         super().__init__(f"unit({unit.symbol})")
 
     def get_call_type(self, context, args, kws):
@@ -320,6 +373,7 @@ class _UnitType(types.Callable, types.Opaque):
 
 
 register_model(_UnitType)(OpaqueModel)
+register_model(FunctionPointer)(OpaqueModel)
 
 
 @lower_constant(_UnitType)
@@ -327,20 +381,29 @@ def _constant_unit(context, builder, kind, value):
     return context.get_dummy_value()
 
 
-@typeof_impl.register(Unit)
-def _type_of_unit(unit, context):
-    return unit.type_by_name if context.purpose is Purpose.constant else unit._numba_type_
+@typeof_impl.register(Filler)
+def _type_of_filler(filler, context):
+    by_name = isinstance(filler, Unit) and context.purpose is Purpose.constant
+    return filler.type_by_name if by_name else filler.kind
 
 
-def _lower_call(kind):
-    """Have calls of a unit compiled as calls of its symbol, which `link_units` has told the linker."""
+def _called_by_name(function):
+    """The global names that a function reads, in the order of its code."""
+    return [
+        function.__globals__.get(step.argval) for step in dis.get_instructions(function) if step.opname == "LOAD_GLOBAL"
+    ]
 
-    @lower_builtin(kind.name, *kind.signature.args)
-    def build(context, builder, signature, args):
-        value_type = context.get_value_type
-        function = ir.FunctionType(value_type(signature.return_type), [value_type(t) for t in signature.args])
-        target = cgutils.get_or_insert_function(builder.module, function, kind.unit.symbol)
-        return builder.call(target, args)
+
+def _holds_arrays(kind):
+    return isinstance(kind, types.Array) or any(_holds_arrays(part) for part in getattr(kind, "types", ()))
+
+
+def refuse_owners(function):
+    """Refuse helpers that return arrays, in a unit that counts no references: it would never give them back."""
+    for helper in _called_by_name(function):
+        for compiled in getattr(helper, "overloads", {}).values():
+            if _holds_arrays(compiled.signature.return_type):
+                raise TypeError(f"{function.__name__} counts no references, but {helper.__name__} returns an array")
 
 
 def link_units(function, seen=None):
@@ -350,8 +413,7 @@ def link_units(function, seen=None):
     if body in seen or not hasattr(body, "__code__"):
         return
     seen.add(body)
-    for step in dis.get_instructions(body):
-        used = body.__globals__.get(step.argval) if step.opname == "LOAD_GLOBAL" else None
+    for used in _called_by_name(body):
         if isinstance(used, Unit):
             used._get()
         elif hasattr(used, "py_func"):

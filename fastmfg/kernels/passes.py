@@ -11,9 +11,25 @@ import numpy as np
 from numba import types
 
 from fastmfg.kernels.backward import POLICY, bellman_update, softmax_update
-from fastmfg.kernels.density import own_tile, population_view
+from fastmfg.kernels.density import own_tile, write_joint
 from fastmfg.kernels.forms import LINKS, MODEL, TRANSITIONS, Links, Model
-from fastmfg.kernels.jit import F1, F2, F3, F4, I1, I2, REWARD, REWARD_PART, b1, f8, i8, inline, kernel, unit
+from fastmfg.kernels.jit import (
+    F1,
+    F2,
+    F3,
+    F4,
+    I1,
+    I2,
+    REWARD,
+    REWARD_PART,
+    FunctionPointer,
+    b1,
+    f8,
+    i8,
+    inline,
+    kernel,
+    unit,
+)
 from fastmfg.kernels.segments import BLOCK
 from fastmfg.kernels.team import claim, claim_next, end_phase, note
 from fastmfg.kernels.views import part
@@ -87,7 +103,7 @@ def send_chunks(send, pulls, model, h, aux, links, mu, pi, work, flows, phase, t
     return phase if pulls else add_flows(flows, work, phase, out)
 
 
-PROPAGATE = types.FunctionType(i8(TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i8))
+PROPAGATE = FunctionPointer(i8(TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i8))
 
 
 @unit(PROPAGATE, allocates=True)
@@ -99,8 +115,10 @@ def propagate(transitions, theta, joint, pi, work, phase):
         mu, aux, out, pi_h = work.density[h], work.aux[h], work.density[h + 1], pi[h]
         if aux.size > 0:
             if claim(work.board, phase) == 0:
-                population = population_view(mu, pi_h, joint, work.populations[0])
-                note(work.fault, transitions.prepare(h, population, common.shared, theta, aux))
+                if joint:
+                    write_joint(mu, pi_h, work.populations[0])
+                seen = work.populations[0] if joint else mu
+                note(work.fault, transitions.prepare(h, seen, common.shared, theta, aux))
                 claim_next(work.board, phase)
             phase = end_phase(work.board, phase, 1)
         to = work.moved if form.factored else out
@@ -115,19 +133,21 @@ def propagate(transitions, theta, joint, pi, work, phase):
     return phase
 
 
-@unit(types.FunctionType(i8(WAY_BACK, TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i8, i8)))
+@unit(FunctionPointer(i8(WAY_BACK, TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i8, i8)))
 def reward_two_steps(back, transitions, theta, joint, pi, work, h, phase):
     """Compute rewards of the steps h and h-1, a thread each, where they come whole; the next phase."""
     steps = min(2, h + 1)
     j = claim(work.board, phase)
     while j < steps:
-        population = population_view(work.density[h - j], pi[h - j], joint, work.populations[j])
-        note(work.fault, back.reward(h - j, population, transitions.common.shared, theta, work.rewards[j]))
+        if joint:
+            write_joint(work.density[h - j], pi[h - j], work.populations[j])
+        seen = work.populations[j] if joint else work.density[h - j]
+        note(work.fault, back.reward(h - j, seen, transitions.common.shared, theta, work.rewards[j]))
         j = claim_next(work.board, phase)
     return end_phase(work.board, phase, steps)
 
 
-@unit(types.FunctionType(i8(WAY_BACK, MODEL, i8, F1, F2, i8, i8, F3)))
+@unit(FunctionPointer(i8(WAY_BACK, MODEL, i8, F1, F2, i8, i8, F3)))
 def reward_block(back, model, h, mu, table, lo, hi, q):
     """Write rewards of the states lo..hi-1 into ``q[j] [A, B]``: from a table ``[S, A]``, or if empty asked for."""
     if table.size == 0:
@@ -145,7 +165,7 @@ def reward_block(back, model, h, mu, table, lo, hi, q):
     return 0
 
 
-AHEAD = types.FunctionType(i8(LINKS, TRANSITIONS, F1, i8, WORKSPACE, i8, F3))
+AHEAD = FunctionPointer(i8(LINKS, TRANSITIONS, F1, i8, WORKSPACE, i8, F3))
 
 
 @unit(AHEAD)
@@ -163,7 +183,7 @@ def average_ahead(links, transitions, theta, h, work, phase, tile):
     return end_phase(work.board, phase, starts.size - 1)
 
 
-@unit(types.FunctionType(types.void(WAY_BACK, TRANSITIONS, F1, i8, WORKSPACE, i8, i8, F3, F3)))
+@unit(FunctionPointer(types.void(WAY_BACK, TRANSITIONS, F1, i8, WORKSPACE, i8, i8, F3, F3)))
 def back_up_block(back, transitions, theta, h, work, lo, hi, tile, q):
     """Write ``q [J, A, B]`` of the states lo..hi-1: rewards, and the values expected a step later."""
     H, form = work.density.shape[0], transitions.form
@@ -176,7 +196,7 @@ def back_up_block(back, transitions, theta, h, work, lo, hi, tile, q):
         note(work.fault, form.expect(model, h, work.aux[h], back.links, ahead, lo, hi, tile, rows, q))
 
 
-@unit(types.FunctionType(i8(WAY_BACK, TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i8, i8, F3)))
+@unit(FunctionPointer(i8(WAY_BACK, TRANSITIONS, F1, b1, POLICY_VIEW, WORKSPACE, i8, i8, F3)))
 def prepare_step(back, transitions, theta, joint, pi, work, h, phase, tile):
     """Compute what all blocks of a step backwards read; the next phase."""
     H = pi.shape[0]

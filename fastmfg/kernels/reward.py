@@ -3,7 +3,7 @@
 import numpy as np
 from numba import types
 
-from fastmfg.kernels.density import population_view
+from fastmfg.kernels.density import write_joint
 from fastmfg.kernels.elementary import log_row
 from fastmfg.kernels.jit import (
     COMMON,
@@ -54,9 +54,10 @@ def rewards(reward, common, thetas, members, density, policies, policy_of, joint
     for i in range(n):
         status[i] = 0
         for h in range(H):
-            population = population_view(density[i, h], policies[policy_of[i], h].T, joint, scratch)
+            if joint:
+                write_joint(density[i, h], policies[policy_of[i], h].T, scratch)
             out[i, h] = np.nan  # what a filler leaves unwritten must not pass for a reward
-            answer = reward(h, population, common.shared, thetas[members[i]], out[i, h])
+            answer = reward(h, scratch if joint else density[i, h], common.shared, thetas[members[i]], out[i, h])
             if answer != 0:
                 status[i] = answer
                 break
