@@ -36,7 +36,7 @@ def test_what_takes_long_to_build_is_told(monkeypatch):
     monkeypatch.setattr(jit, "PATIENCE", 0.0)
     jit.watch_builds(heard.append)
     try:
-        jit.Filler(table.fill.function, jit.FILL, cache=False).build()
+        jit.Filler(table.fill.function, jit.FILL, keep=False).build()
     finally:
         jit.watch_builds(None)
     assert heard == ["fill"]
