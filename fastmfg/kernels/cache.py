@@ -28,10 +28,8 @@ from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
-try:
+if sys.platform != "win32":  # without file locks, processes that start at once may compile the same
     import fcntl
-except ImportError:  # no file locks: processes that start at once may compile the same
-    fcntl = None
 
 KERNELS = Path(__file__).parent
 
@@ -44,7 +42,7 @@ PATIENCE = 120.0
 INTERVAL = 0.02
 """Seconds between two looks at whether that process is done."""
 
-_warned = []
+_warned: list[str] = []
 
 
 def warn_once(text):
@@ -94,7 +92,7 @@ class CodeCache(NullCache):
         kind = hashlib.sha256(f"{signature} {function.__code__.co_firstlineno}".encode()).hexdigest()[:8]
         version = f"py{sys.version_info[0]}{sys.version_info[1]}{getattr(sys, 'abiflags', '')}"
         self._name = f"{module}.{function.__qualname__}-{kind}.{version}".replace("<", "").replace(">", "")
-        self._content = None  # of the file, once it was found sound
+        self._found = None  # code that was read before numba asked for it
         self.path = None  # the file that this process has read or written
         self.was_loaded = False
 
@@ -117,11 +115,15 @@ class CodeCache(NullCache):
         return folder / f"{self._name}.{'-'.join(_processor())}.nbc"
 
     def is_kept(self):
-        """Whether code for this processor, of the present sources, stands in one of the folders; says what is not."""
+        """Whether code for this processor, of the present sources, stands in one of the folders."""
+        return self._find() is not None
+
+    def _find(self):
+        """The code in the first folder that has it; None where there is none, or none that is of use."""
         for folder in self.folders():
             path = self.file_in(folder)
             try:
-                self._content = self._read(path)
+                code = self._read(path)
             except (FileNotFoundError, NotADirectoryError):
                 self._look_for_others(folder)
             except (OSError, _DamagedError) as error:
@@ -129,10 +131,11 @@ class CodeCache(NullCache):
                     f"compiled code in {path} cannot be used ({error}): it is compiled anew, and replaced where that "
                     f"is possible. If this comes again, delete {folder}, or set NUMBA_CACHE_DIR to another folder"
                 )
-            if self._content is not None:
-                self.path = path
-                return True
-        return False
+            else:
+                if code is not None:
+                    self.path = path
+                    return code
+        return None
 
     def _read(self, path):
         """What follows the digests; None where it was made from other sources."""
@@ -162,7 +165,8 @@ class CodeCache(NullCache):
     @contextmanager
     def claimed(self):
         """Hold the right to compile the function; a process that has waited for another finds the code in the cache."""
-        if self.is_kept() or fcntl is None:
+        self._found = self._find()
+        if self._found is not None or sys.platform == "win32":
             yield
             return
         descriptor, lock = None, None
@@ -186,11 +190,11 @@ class CodeCache(NullCache):
     def load_overload(self, sig, target_context):
         """Give the compiled code that is kept; None where there is none."""
         target_context.refresh()
-        if self._content is None and not self.is_kept():
+        code, self._found = self._find() if self._found is None else self._found, None
+        if code is None:
             return None
-        content, self._content = self._content, None
         try:
-            loaded = CompileResult._rebuild(target_context, *pickle.loads(content))
+            loaded = CompileResult._rebuild(target_context, *pickle.loads(code))
         except Exception as error:  # whatever unpickling comes upon
             warn_once(
                 f"compiled code in {self.path} cannot be used ({type(error).__name__}: {error}): it is compiled anew. "
@@ -227,7 +231,7 @@ class CodeCache(NullCache):
 def _wait_for(descriptor):
     """Lock an open file, or give up: when a process holds it too long, or the file system knows no locks."""
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
+    while sys.platform != "win32" and time.monotonic() < end:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -72,13 +72,6 @@ TILE_BYTES = 1 << 15
 """Rows are filled in tiles of about this size (but at least one state), so that they are used from cache."""
 
 
-def _code_cache(function, signature):
-    """The disk cache of a function's code; None where it is turned off, or no file holds what it depends on."""
-    wanted = os.environ.get("FASTMFG_CACHE", "1") != "0"
-    in_a_file = os.path.isfile(function.__code__.co_filename) and function.__closure__ is None
-    return CodeCache(function, signature) if wanted and in_a_file else None
-
-
 PATIENCE = 0.3
 """Seconds after which a build is no load from the cache."""
 
@@ -109,8 +102,8 @@ class _Lazy:
 
     _lock = threading.RLock()
 
-    def __init__(self, function, keep=True):
-        self.function, self._keep = function, keep
+    def __init__(self, function, signature, keep=True):
+        self.function, self._signature, self._keep = function, signature, keep
         self.__name__ = function.__name__
         self.__doc__ = function.__doc__
         self._built = self._code = None
@@ -124,16 +117,26 @@ class _Lazy:
                         self._built = self._make()
         return self._built
 
-    def _compile(self, prepared, signature, *arguments):
+    def _compile(self, prepared, *arguments):
         """Compile what numba has prepared for it, unless the code is kept already; then keep it."""
-        self._code = _code_cache(self.function, signature) if self._keep else None
+        self._code = self._cache()
         if self._code is None:
             prepared.compile(*arguments)
         else:
             prepared._cache = self._code
             with self._code.claimed():
                 prepared.compile(*arguments)
-        return prepared
+
+    def _cache(self):
+        """The disk cache of its code; None where it is turned off, or no file holds what the code depends on."""
+        wanted = self._keep and os.environ.get("FASTMFG_CACHE", "1") != "0"
+        in_a_file = os.path.isfile(self.function.__code__.co_filename) and self.function.__closure__ is None
+        return CodeCache(self.function, self._signature) if wanted and in_a_file else None
+
+    def is_kept(self):
+        """Whether its code stands in the cache."""
+        self._code = self._code or self._cache()
+        return self._code is not None and self._code.is_kept()
 
     def build(self):
         """Load it from the cache, or compile it; whether it was loaded."""
@@ -141,8 +144,7 @@ class _Lazy:
         return self._code is not None and self._code.was_loaded
 
     def cache_folder(self):
-        """Where its compiled code stands; None where it is not kept."""
-        self._get()
+        """Where its compiled code stands; None where it is not kept, or has not been looked for."""
         return None if self._code is None or self._code.path is None else self._code.path.parent
 
 
@@ -150,13 +152,12 @@ class Kernel(_Lazy):
     """A compiled loop with one explicit signature."""
 
     def __init__(self, function, signature):
-        super().__init__(function)
-        self.signature = signature
+        super().__init__(function, signature)
         self._entry = None
 
     def _make(self):
         dispatcher = njit(nogil=True, fastmath=REORDER, error_model="numpy", no_cfunc_wrapper=True)(self.function)
-        self._compile(dispatcher, self.signature, self.signature)
+        self._compile(dispatcher, self._signature)
         dispatcher.disable_compile()
         return dispatcher
 
@@ -235,22 +236,23 @@ class Filler(_Lazy, types.WrapperAddressProtocol):
     """A function of a family behind a C pointer: all fillers of one kind have the same numba type."""
 
     def __init__(self, function, kind, keep=True):
-        _Lazy.__init__(self, function, keep)
+        _Lazy.__init__(self, function, kind.signature, keep)
         self._numba_type_ = kind
         self.freedoms, self.allocates = REORDER, True
         self.part = None  # of a reward: the filler that gives those of some of the states, where there is one
 
     def _make(self):
-        signature = normalize_signature(self._numba_type_.signature)
+        signature = normalize_signature(self._signature)
         options = {"fastmath": self.freedoms, "error_model": "numpy", "_nrt": self.allocates}
         callback = CFunc(self.function, signature, locals={}, options=options)
-        return self._compile(callback, self._numba_type_.signature)
+        self._compile(callback)
+        return callback
 
     def __wrapper_address__(self):
         return self._get().address
 
     def signature(self):
-        return self._numba_type_.signature
+        return self._signature
 
 
 class Unit(Filler):
