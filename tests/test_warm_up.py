@@ -1,9 +1,6 @@
 """All kernels compiled before they are needed, by several processes that share a cache."""
 
 import importlib
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -89,31 +86,3 @@ def test_what_takes_long_to_build_is_told(monkeypatch):
     finally:
         jit.watch_builds(None)
     assert heard == ["fill"]
-
-
-SOLVE = """
-import importlib
-import fastmfg as mfg
-from fastmfg.warm_up import compiled_names
-print(mfg.solve(mfg.zoo.beach_bar(n_states=8)).ne_gap)
-functions = [getattr(importlib.import_module(module), name) for module, name in compiled_names()]
-print(sum(one._built is not None and not one._code.was_loaded for one in functions))
-"""
-
-
-def test_two_processes_that_start_at_once_share_a_cold_cache(tmp_path):
-    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
-    command = [sys.executable, "-W", "error", "-c", SOLVE]
-    started = [
-        subprocess.Popen(
-            command, env=environment | {"NUMBA_CACHE_DIR": str(tmp_path)}, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        )
-        for _ in range(2)
-    ]  # fmt: skip
-    answers = [process.communicate() for process in started]
-    assert [process.returncode for process in started] == [0, 0], answers
-    gaps, compiled = zip(*(out.split() for out, _ in answers), strict=True)
-    assert gaps[0] == gaps[1]
-    assert sum(map(int, compiled)) == len(list(tmp_path.rglob("*.nbc"))) > 10  # each function by one of them
-    assert [error for _, error in answers] == ["", ""]
