@@ -276,7 +276,7 @@ def say_what_compiles() -> None:
 
 def warm_up(processes: int | None) -> int:
     """Compile all kernels, and say how long it took and where they stand; the exit code."""
-    from fastmfg.warm_up import build_all, cache_folder
+    from fastmfg.warm_up import compile_all
 
     if processes is not None and processes < 1:
         print(f"fastmfg warm-up: --threads must be at least 1, got {processes}", file=sys.stderr)
@@ -286,11 +286,11 @@ def warm_up(processes: int | None) -> int:
         if sys.stderr.isatty():
             print(f"\rcompiled {done} of {total}", end="" if done < total else "\n", file=sys.stderr, flush=True)
 
-    started = time.perf_counter()
-    build_all(processes, tick)
-    folder = cache_folder()
-    where = f"kept in {folder}" if folder else "not kept: the cache is off, or its folder cannot be written"
-    print(f"all kernels are compiled, in {time.perf_counter() - started:.1f} s; {where}")
+    done = compile_all(processes, tick)
+    if done.folder is None:
+        print(f"fastmfg warm-up: {done}", file=sys.stderr)
+        return BAD_INPUT
+    print(done)
     return 0
 
 

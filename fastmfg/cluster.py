@@ -39,8 +39,9 @@ from fastmfg.games.stored import open_stored, store
 from fastmfg.learning.learn import learn
 from fastmfg.learning.oracle import MeanFieldOracle
 from fastmfg.remote import processes
+from fastmfg.warm_up import WarmUp, compile_all
 
-__all__ = ["connect", "map_games", "open_stored", "prepare_workers", "processes", "store"]
+__all__ = ["connect", "map_games", "open_stored", "prepare_workers", "processes", "store", "warm_up"]
 
 Result = TypeVar("Result")
 
@@ -124,7 +125,7 @@ def _address_in(file: Path) -> str:
 
 
 def prepare_workers(client: Any) -> dict[str, int]:
-    """Check that all workers run what this process runs, and load kernels on them, all at once.
+    """Check that all workers run what this process runs, and load kernels on them, all at once (`prepare_worker`).
 
     Returns how many workers each host has. A warning says so where workers have processors of several kinds: compiled
     code differs between these, and results may in their last bits. Workers that join later are not asked.
@@ -135,7 +136,7 @@ def prepare_workers(client: Any) -> dict[str, int]:
         A worker has another version of this package, NumPy, numba or Python.
     """
     addresses = list(client.nthreads())
-    asked = [client.submit(warm_up, workers=[a], allow_other_workers=False, pure=False) for a in addresses]
+    asked = [client.submit(prepare_worker, workers=[a], allow_other_workers=False, pure=False) for a in addresses]
     here, hosts, processors = about(), Counter[str](), set()
     for address, there in zip(addresses, client.gather(asked), strict=True):
         for what in ("fastmfg", "numpy", "numba", "python"):
@@ -167,8 +168,22 @@ def about() -> dict[str, str]:
     }
 
 
-def warm_up() -> dict[str, str]:
-    """Load, or compile, the kernels that experiments need, once a process; `about` it."""
+def warm_up(processes: int | None = None) -> WarmUp:
+    """Compile all kernels into the disk cache, and print how long it took and where they are kept.
+
+    Once on one machine, before many processes that share ``NUMBA_CACHE_DIR`` start; ``fastmfg warm-up`` is the command.
+    With several processes (as many as there are threads by default), a script needs ``if __name__ == "__main__":``.
+    """
+    done = compile_all(processes)
+    print(done)
+    return done
+
+
+def prepare_worker() -> dict[str, str]:
+    """Load, or compile, the kernels that experiments need, once a process; `about` it.
+
+    Of workers that share a cache folder none compiles what another is at: it waits, and loads.
+    """
     models = linear_class(3, 4, 2, 2)
     learn(models, MeanFieldOracle(models[1]), epsilon=0.1, delta=0.1)
     neighbour_counts(models, models[0].uniform_policy(), 0.1)
@@ -177,4 +192,4 @@ def warm_up() -> dict[str, str]:
 
 def dask_setup(worker: Any) -> None:
     """What ``dask worker --preload fastmfg.cluster`` calls before the worker takes tasks."""
-    warm_up()
+    prepare_worker()

@@ -4,16 +4,37 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
-import os
 import pkgutil
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import fastmfg.kernels
 from fastmfg.executors import thread_count
-from fastmfg.kernels import table
+from fastmfg.kernels.cache import warn_once
 from fastmfg.kernels.jit import Filler, Kernel
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """What a warm-up did; `str` says it in a sentence."""
+
+    compiled: int  # functions compiled now
+    total: int  # functions of the package
+    seconds: float  # that it took
+    folder: Path | None  # where compiled code is kept; None: nowhere, and the warm-up was broken off
+
+    def __str__(self) -> str:
+        if self.folder is None:
+            return (
+                "nothing is compiled in advance, as compiled code is not kept: FASTMFG_CACHE=0 turns the cache off, "
+                "or no folder can be written; NUMBA_CACHE_DIR names one"
+            )
+        now = "none of them now" if self.compiled == 0 else f"{self.compiled} of them now"
+        return f"all {self.total} kernels are compiled, {now}, in {self.seconds:.1f} s; kept in {self.folder}"
 
 
 def compiled_names() -> list[tuple[str, str]]:
@@ -26,37 +47,53 @@ def compiled_names() -> list[tuple[str, str]]:
     return found
 
 
-def build(place: tuple[str, str]) -> None:
-    """Load one of them, or compile and keep it."""
-    getattr(importlib.import_module(place[0]), place[1]).build()
+def compile_all(processes: int | None = None, tick: Callable[[int, int], None] = lambda done, total: None) -> WarmUp:
+    """Compile all functions of the package that the disk cache does not hold.
 
-
-def build_all(processes: int | None = None, tick: Callable[[int, int], None] = lambda done, total: None) -> None:
-    """Build all kernels, each by whichever of so many processes is free; `tick` hears how many are done.
+    Other processes may do so at the same time: nothing is compiled twice. A script that calls this with several
+    processes needs ``if __name__ == "__main__":`` around what it does, as processes import it.
 
     Parameters
     ----------
     processes
-        How many at once; as many as there are threads by default. With one, this process does it.
+        How many to spread the work over; as many as there are threads by default. With one, this process does it.
     tick
-        ``tick(done, total)``, after each.
+        ``tick(done, total)``, called after each function.
     """
-    names = compiled_names()
-    for done, _ in enumerate(_built(names, thread_count() if processes is None else processes), start=1):
+    names, started, compiled, folder = compiled_names(), time.perf_counter(), 0, None
+    for done, (was_compiled, folder, said) in enumerate(_ensured(names, processes), start=1):
+        compiled += was_compiled
         tick(done, len(names))
+        for text in said:
+            warn_once(text)
+        if folder is None:  # nor will the others be kept
+            break
+    return WarmUp(compiled, len(names), time.perf_counter() - started, folder)
 
 
-def _built(names: list[tuple[str, str]], processes: int) -> Iterator[None]:
-    if processes == 1:
-        yield from map(build, names)
+def _ensured(names: list[tuple[str, str]], processes: int | None) -> Iterator[tuple[bool, Path | None, list[str]]]:
+    """Of each function: whether it was compiled now, where its code is kept, what was said about it elsewhere."""
+    wanted = thread_count() if processes is None else processes
+    if wanted == 1:
+        yield from ((*_ensure(place), []) for place in names)
         return
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(build, names)
+    pool = ProcessPoolExecutor(wanted, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield from pool.map(_ensure_elsewhere, names)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def cache_folder() -> Path | None:
-    """Return the folder of this package's compiled code; None where the cache is off or no folder can be written."""
-    if os.environ.get("FASTMFG_CACHE", "1") == "0":
-        return None
-    folder: Path | None = table.prepare.cache_folder()
-    return folder
+def _ensure(place: tuple[str, str]) -> tuple[bool, Path | None]:
+    """See to it that a function's code is in the cache."""
+    function = getattr(importlib.import_module(place[0]), place[1])
+    was_compiled = not function.is_kept() and not function.build()
+    return was_compiled, function.cache_folder()
+
+
+def _ensure_elsewhere(place: tuple[str, str]) -> tuple[bool, Path | None, list[str]]:
+    """Ensure it in a process of many, which leaves warnings to the one that asked."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        was_compiled, folder = _ensure(place)
+    return was_compiled, folder, [str(one.message) for one in caught if one.category is RuntimeWarning]

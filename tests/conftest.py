@@ -20,9 +20,9 @@ def pytest_configure(config):
     if not workers or hasattr(config, "workerinput") or config.option.collectonly:
         return
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # of each worker: they fill the processors by themselves
-    from fastmfg.warm_up import build_all  # noqa: PLC0415
+    from fastmfg.warm_up import compile_all  # noqa: PLC0415
 
-    build_all(workers)  # else each worker would compile the same kernels
+    compile_all(workers)  # else each worker would compile the same kernels
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 from builders import ROOT
 
 import fastmfg
-from fastmfg.kernels import jit
 
 IMPORT_LINTER = "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache'])"
 
@@ -88,7 +87,7 @@ def copy(tmp_path):
 
 
 def compiled_files(folder):
-    return [path for path in folder.rglob("*") if path.suffix in (".nbc", ".nbi")]
+    return list(folder.rglob("*.nbc"))
 
 
 def test_imports_go_one_way():
@@ -109,7 +108,7 @@ def test_compiled_code_is_kept_for_the_next_process(copy):
     first = run(USE_A_KERNEL, copy, PYTHONPATH=str(copy))
     assert first["file"].startswith(str(copy))
     assert (first["hits"], first["misses"]) == (0, 1)
-    assert len(compiled_files(copy)) >= 6  # the kernel and two fillers, an index and code for each
+    assert len(compiled_files(copy)) >= 3  # the kernel and two fillers
     second = run(USE_A_KERNEL, copy, PYTHONPATH=str(copy))
     assert (second["hits"], second["misses"]) == (1, 0)
 
@@ -130,42 +129,6 @@ def test_the_disk_cache_can_be_turned_off(copy):
     assert answer["file"].startswith(str(copy))
     assert answer["path"] is None
     assert compiled_files(copy) == []
-
-
-def test_kernels_work_where_no_folder_can_be_written(copy):
-    # a file stands where each cache folder would be made: that stops even root
-    (copy / "fastmfg" / "kernels" / "__pycache__").touch()
-    (copy / "home").touch()
-    folders = {name: str(copy / "home" / "x") for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "USERPROFILE")}
-    answer = run(USE_A_KERNEL, copy, PYTHONPATH=str(copy), PYTHONDONTWRITEBYTECODE="1", **folders)
-    assert answer["file"].startswith(str(copy))
-    assert answer["path"] is None
-    assert compiled_files(copy) == []
-
-
-@pytest.mark.parametrize("error", [RuntimeError("no locator available"), PermissionError("read-only")])
-def test_a_cache_that_cannot_be_written_is_done_without(error):
-    tried = []
-
-    def decorator(cache):
-        def build(function):
-            tried.append(cache)
-            if cache:
-                raise error
-            return function
-
-        return build
-
-    assert jit._build(decorator, abs) is abs
-    assert tried == [True, False]
-
-
-def test_other_errors_of_a_build_are_not_hidden():
-    def decorator(cache):
-        raise TypeError("does not compile")
-
-    with pytest.raises(TypeError, match="does not compile"):
-        jit._build(decorator, abs)
 
 
 def test_the_package_is_typed_and_says_what_it_offers():

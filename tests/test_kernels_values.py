@@ -7,7 +7,7 @@ from builders import ROW_KINDS, numbers, policy, rows, tables
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastmfg.games.transitions import transitions_of
-from fastmfg.kernels import backup, information, softmax, table
+from fastmfg.kernels import backup, backward, information, softmax, table
 from fastmfg.kernels.forms import NO_ROWS, Pairs
 from fastmfg.kernels.jit import Common
 
@@ -58,6 +58,58 @@ def test_back_up_takes_the_lowest_legal_action_on_a_tie():
     backup.back_up(transitions, pairs, np.empty((1, 2, 0)), r, q, greedy, value)
     assert_array_equal(greedy[0], pi)
     assert_array_equal(greedy[0], [[1, 0, 2]] * 2)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("seed", range(4))
+def test_ties_are_decided_by_the_margin_not_by_rounding(seed, scale):
+    """Values within the margin count as one, and what that loses is bounded."""
+    rng = np.random.default_rng(seed)
+    S, A, H = 6, 4, 5
+    t = tables(rng, 1, H, S, A)
+    t.P[:] = t.P[:, :, :, :1]  # all actions lead to the same states, so that rewards decide
+    exact = rng.integers(1, 4, (1, H, S, A)) * scale
+    pi = rows(rng, (1, H, S, A))
+    transitions = transitions_of(table.prepare, table.fill, t.common)
+    pairs = Pairs(t.P.reshape(1, -1), np.array([0]), pi, np.array([0]), NO_ROWS)
+
+    def respond(r):
+        q, greedy, value = np.empty((1, H, S, A)), np.empty((1, H, S), dtype=np.int32), np.empty((1, 2, S))
+        backup.back_up(transitions, pairs, t.aux, r, q, greedy, value)
+        return greedy[0], value[0]
+
+    clear, _ = respond(exact)
+    assert_array_equal(clear, exact[0].argmax(axis=-1))
+    blurred = exact + rng.uniform(-1, 1, exact.shape) * 0.4 * backward.TIE * scale
+    greedy, value = respond(blurred)
+    assert_array_equal(greedy, clear)  # whatever is on top by less than the margin
+    assert (blurred[0].argmax(axis=-1) != clear).any()
+    played = np.zeros((1, H, S, A))
+    np.put_along_axis(played, greedy[None, ..., None], 1.0, axis=-1)
+    pairs = pairs._replace(policies=played)
+    lost = respond(blurred)[1]
+    assert_allclose(lost[1], value[1], rtol=1e-15)  # the largest values, of which gaps are made, lose nothing
+    assert (lost[1] - lost[0] <= H * backward.TIE * H * np.abs(blurred).max()).all()
+    assert (lost[1] - lost[0] > 0).any()
+
+
+def test_information_on_models_that_are_nearly_alike_is_not_decided_by_rounding():
+    """Actions whose rows are each other's with the successors permuted tell models apart alike."""
+    rng = np.random.default_rng(23)
+    n, S, A = 3, 40, 5
+    t = tables(rng, n, 1, S, A)
+    base = rng.dirichlet(np.ones(S), S)[None] * (1.0 + 1e-5 * rng.standard_normal((n, S, S)))
+    base /= base.sum(axis=-1, keepdims=True)
+    for a in range(A):
+        t.P[:, 0, :, a] = base[..., rng.permutation(S)]
+    q, V, greedy = np.empty((S, A)), np.empty(S), np.empty(S, dtype=np.int64)
+    weights = np.full(n, 1 / n)
+    information.back_up_information(
+        table.fill, t.common, t.P.reshape(n, -1), np.arange(n), t.aux, weights, 0, 0, S, np.zeros(S), q, V, greedy
+    )
+    assert (V < 1e-9).all() and (V > 1e-12).all()
+    assert (q.argmax(axis=1) != 0).any()
+    assert_array_equal(greedy, 0)
 
 
 @pytest.mark.parametrize("masked", [False, True])

@@ -1,14 +1,12 @@
 """All kernels compiled before they are needed, by several processes that share a cache."""
 
-import os
-import subprocess
-import sys
+import importlib
 
 import pytest
 
-from fastmfg import warm_up
+from fastmfg import cluster, warm_up
 from fastmfg.cli import main
-from fastmfg.kernels import jit, table
+from fastmfg.kernels import cache, jit, table
 
 
 def test_everything_is_listed_once():
@@ -17,13 +15,61 @@ def test_everything_is_listed_once():
     assert ("fastmfg.kernels.passes", "evaluate_policy") in names
 
 
-def test_one_process_builds_all_and_says_how_far_it_is(monkeypatch):
+def test_everything_is_kept_and_says_where():
+    done = warm_up.compile_all(1)
+    assert done.total == len(warm_up.compiled_names())
+    again = warm_up.compile_all(1)
+    assert again.compiled == 0
+    assert str(again).startswith(f"all {done.total} kernels are compiled, none of them now, in ")
+    assert str(again).endswith(f" s; kept in {done.folder}")
+    for module, name in warm_up.compiled_names():
+        assert getattr(importlib.import_module(module), name).is_kept()
+
+
+@pytest.fixture
+def two_functions(monkeypatch):
+    """A package of two functions, none of them built."""
     monkeypatch.setattr(
         warm_up, "compiled_names", lambda: [("fastmfg.kernels.table", name) for name in ("prepare", "fill")]
     )
+    for name, kind in (("prepare", jit.PREPARE), ("fill", jit.FILL)):
+        monkeypatch.setattr(table, name, jit.Filler(getattr(table, name).function, kind))
+
+
+def test_one_process_compiles_all_and_says_how_far_it_is(two_functions, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache.config, "CACHE_DIR", str(tmp_path))
     heard = []
-    warm_up.build_all(1, lambda done, total: heard.append((done, total)))
+    done = warm_up.compile_all(1, lambda done, total: heard.append((done, total)))
     assert heard == [(1, 2), (2, 2)]
+    assert (done.compiled, done.total) == (2, 2)
+    assert done.folder.parent == tmp_path
+    assert f"all 2 kernels are compiled, 2 of them now, in {done.seconds:.1f} s; kept in {done.folder}" == str(done)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_nothing_is_compiled_in_advance_where_nothing_is_kept(two_functions, processes, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cache, "_warned", [])
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(cache.config, "CACHE_DIR", str(tmp_path / "file"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))  # of other processes
+    with pytest.warns(RuntimeWarning, match="compiled code cannot be kept") as caught:
+        assert main(["warm-up", "--threads", str(processes)]) == 2
+    assert len(caught) == 1
+    assert "nothing is compiled in advance" in capsys.readouterr().err
+    assert table.fill._built is None  # the first was enough to see it
+
+
+def test_a_cache_that_is_turned_off_is_no_news(two_functions, monkeypatch, capsys):
+    monkeypatch.setenv("FASTMFG_CACHE", "0")
+    assert main(["warm-up", "--threads", "1"]) == 2
+    assert "FASTMFG_CACHE=0 turns the cache off" in capsys.readouterr().err
+
+
+def test_a_cluster_is_warmed_up_by_the_same_means(two_functions, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cache.config, "CACHE_DIR", str(tmp_path))
+    done = cluster.warm_up(1)
+    assert done.compiled == 2
+    assert capsys.readouterr().out == f"{done}\n"
 
 
 def test_a_wrong_number_of_processes_is_refused(capsys):
@@ -36,24 +82,7 @@ def test_what_takes_long_to_build_is_told(monkeypatch):
     monkeypatch.setattr(jit, "PATIENCE", 0.0)
     jit.watch_builds(heard.append)
     try:
-        jit.Filler(table.fill.function, jit.FILL, cache=False).build()
+        jit.Filler(table.fill.function, jit.FILL, keep=False).build()
     finally:
         jit.watch_builds(None)
     assert heard == ["fill"]
-
-
-SOLVE = "import fastmfg as mfg; print(mfg.solve(mfg.zoo.beach_bar(n_states=8)).ne_gap)"
-
-
-@pytest.mark.parametrize("home", [True, False])
-def test_two_processes_that_start_at_once_share_a_cold_cache(tmp_path, home):
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    if not home:
-        environment.pop("HOME", None)
-    started = [
-        subprocess.Popen([sys.executable, "-c", SOLVE], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(2)
-    ]
-    answers = [process.communicate() for process in started]
-    assert [process.returncode for process in started] == [0, 0], answers
-    assert answers[0] == answers[1]  # the same number, and no word of complaint

@@ -21,7 +21,7 @@ export NUMBA_CACHE_DIR="$HOME/.cache/fastmfg-numba"   # compiled code, for all w
 # export NUMBA_CPU_NAME=generic                       # where nodes have processors of different kinds
 
 # Compile once, here, before hundreds of processes want to.
-python -c "from fastmfg.cluster import warm_up; warm_up()"
+fastmfg warm-up
 
 dask scheduler --scheduler-file "$scheduler" --port 0 --no-dashboard &
 trap 'kill $(jobs -p) 2>/dev/null || true; rm -f "$scheduler"' EXIT

@@ -20,6 +20,7 @@ from fastmfg.comparing.conditional import condition_members
 from fastmfg.executors import map_tasks
 from fastmfg.games.checks import Floats, Integers, float_array, policy_array, whole
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
+from fastmfg.planning.ties import lowest_best
 
 RATE = 2.0
 """Step of the weights' player, times the usual ``sqrt(log n / iterations)``."""
@@ -117,7 +118,7 @@ class _Side:
         value, each, states = np.zeros(S), np.zeros((chosen.size, S)), np.arange(S)
         for h in range(H - 1, -1, -1):
             q = np.where(self.legal, reward[h] + self.rows[h] @ value, -np.inf)
-            actions = q.argmax(axis=1)
+            actions = lowest_best(q, self.legal)
             value = q.max(axis=1)
             each = self.nats[chosen, h][:, states, actions] + each @ self.rows[h][states, actions].T
         return float(self.initial @ value), each @ self.initial

@@ -524,7 +524,7 @@ def as_filler(name: str, function: Any, kind: Any) -> Filler:
     if not callable(body):
         raise TypeError(f"{name} must be a function that numba can compile, got {function!r}")
     try:
-        result = Filler(body, kind, cache=False)
+        result = Filler(body, kind, keep=False)
         result._get()
     except Exception as error:
         raise TypeError(f"{name} does not compile with the signature {kind.signature}: {error}") from error

@@ -17,8 +17,9 @@ TIE = 1e-10
 """Actions whose values differ by no more than this, relative to the size of the values, are tied.
 
 The lowest of them is the best response. Rounding, which differs between processors, moves values by some 1e-15 of
-their size, so it decides nothing. What is lost is at most TIE times that size at each step; NE gaps lose nothing: they
-are made of the largest values, not of the values of the actions chosen.
+their size, so it decides nothing. At each step the response loses at most TIE times the largest absolute value of a
+best response at that step and the next: in all at most H * TIE * R, where R <= H max |r| is the largest at any step.
+NE gaps lose nothing: they are made of the largest values, not of the values of the actions chosen.
 """
 
 BEST, POLICY = 0, 1

@@ -15,10 +15,16 @@ from fastmfg.kernels.elementary import exp_row
 from fastmfg.kernels.jit import COMMON, F1, F2, F3, F4, FILL, I1, f8, i8, kernel
 from fastmfg.kernels.rows import dot, expectation, fill_rows, row_length
 
+ROUNDING = 1e-14
+"""Information may be off by this much: it is what is left of one when a sum near one is taken from it."""
+
 
 @kernel(i8(FILL, COMMON, F2, I1, F3, F1, i8, i8, i8, F1, F2, F1, I1))
 def back_up_information(fill, common, thetas, members, aux, weights, h, lo, hi, V_next, q, V, greedy):
-    """Step h of the backward induction for states lo..hi-1: ``q [S, A]``, ``V [S]``, ``greedy [S]``."""
+    """Step h of the backward induction for states lo..hi-1: ``q [S, A]``, ``V [S]``, ``greedy [S]``.
+
+    The lowest of tied actions is taken: those within `TIE` of the best, relative to it, and within `ROUNDING`.
+    """
     A, K = common.legal.shape[1], row_length(common)
     tile = np.empty((1, A, K))
     root, mixture = np.empty((A, K)), np.empty((A, K))
@@ -44,7 +50,7 @@ def back_up_information(fill, common, thetas, members, aux, weights, h, lo, hi, 
                 top = q[s, a]
         V[s] = top
         for a in range(A - 1, -1, -1):
-            if common.legal[s, a] and q[s, a] >= top - TIE * abs(top):
+            if common.legal[s, a] and q[s, a] >= top - TIE * abs(top) - ROUNDING:
                 greedy[s] = a
     return 0
 

@@ -19,7 +19,6 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 import llvmlite.binding as llvm
@@ -27,7 +26,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.core.ccallback import CFunc  # `cfunc` gives no hold of the cache before it compiles
+from numba.core.ccallback import CFunc  # `cfunc` compiles before a cache can be given to it
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import AnalysisPass, register_pass
 from numba.core.datamodel.models import OpaqueModel
@@ -36,6 +35,8 @@ from numba.core.sigutils import normalize_signature
 from numba.core.typed_passes import NopythonRewrites
 from numba.core.typing.typeof import Purpose
 from numba.extending import NativeValue, lower_builtin, register_model, typeof_impl, unbox
+
+from fastmfg.kernels.cache import CodeCache
 
 REORDER = {"reassoc", "nsz", "contract", "arcp"}
 """Floating-point freedoms of every kernel: sums may be reordered; NaN and infinities keep their meaning."""
@@ -122,31 +123,6 @@ TILE_BYTES = 1 << 15
 """Rows are filled in tiles of about this size (but at least one state), so that they are used from cache."""
 
 
-def _cache_wanted():
-    return os.environ.get("FASTMFG_CACHE", "1") != "0"
-
-
-def _build(decorator, function):
-    """Apply a numba decorator with the disk cache, or without it where no folder can be written."""
-    if _cache_wanted():
-        try:
-            return decorator(cache=True)(function)
-        except (RuntimeError, OSError):  # numba: "no locator available", or the cache folder cannot be written
-            pass
-    return decorator(cache=False)(function)
-
-
-def _stamp(compiled):
-    """Make the cache forget a compiled function when any file of this folder changes.
-
-    numba looks only at the file a function stands in, but it is compiled together with helpers of other files.
-    """
-    cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
-    if hasattr(cache_file, "_source_stamp"):
-        files = sorted(Path(__file__).parent.rglob("*.py"))
-        cache_file._source_stamp = tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
-
-
 PATIENCE = 0.3
 """Seconds after which a build is no load from the cache."""
 
@@ -177,55 +153,64 @@ class _Lazy:
 
     _lock = threading.RLock()
 
-    def __init__(self, function):
-        self.function = function
+    def __init__(self, function, signature, keep=True):
+        self.function, self._signature, self._keep = function, signature, keep
         self.__name__ = function.__name__
         self.__doc__ = function.__doc__
-        self._built = None
+        self._built = self._code = None
 
     def _get(self):
         if self._built is None:
             with self._lock:
                 if self._built is None:
+                    link_units(self.function)
                     with _watch(self.__name__):
                         self._built = self._make()
         return self._built
 
+    def _compile(self, prepared, *arguments):
+        """Compile what numba has prepared for it, unless the code is kept already; then keep it."""
+        self._code = self._cache()
+        if self._code is None:
+            prepared.compile(*arguments)
+        else:
+            prepared._cache = self._code
+            with self._code.claimed():
+                prepared.compile(*arguments)
+
+    def _cache(self):
+        """The disk cache of its code; None where it is turned off, or no file holds what the code depends on."""
+        wanted = self._keep and os.environ.get("FASTMFG_CACHE", "1") != "0"
+        in_a_file = os.path.isfile(self.function.__code__.co_filename) and self.function.__closure__ is None
+        return CodeCache(self.function, self._signature) if wanted and in_a_file else None
+
+    def is_kept(self):
+        """Whether its code stands in the cache."""
+        self._code = self._code or self._cache()
+        return self._code is not None and self._code.is_kept()
+
     def build(self):
-        """Load it from the cache, or compile it."""
+        """Load it from the cache, or compile it; whether it was loaded."""
         self._get()
+        return self._code is not None and self._code.was_loaded
 
     def cache_folder(self):
-        """Where its compiled code stands; None where it is not kept."""
-        folder = getattr(getattr(self._get(), "_cache", None), "cache_path", None)
-        return None if folder is None else Path(folder)
+        """Where its compiled code stands; None where it is not kept, or has not been looked for."""
+        return None if self._code is None or self._code.path is None else self._code.path.parent
 
 
 class Kernel(_Lazy):
     """A compiled loop with one explicit signature."""
 
     def __init__(self, function, signature):
-        super().__init__(function)
-        self.signature = signature
+        super().__init__(function, signature)
         self._entry = None
 
     def _make(self):
-        link_units(self.function)
-
-        def decorator(cache):
-            def compiled(function):
-                dispatcher = njit(
-                    cache=cache, nogil=True, fastmath=REORDER, error_model="numpy", no_cfunc_wrapper=True
-                )(function)
-                if cache:
-                    _stamp(dispatcher)
-                dispatcher.compile(self.signature)
-                dispatcher.disable_compile()
-                return dispatcher
-
-            return compiled
-
-        return _build(decorator, self.function)
+        dispatcher = njit(nogil=True, fastmath=REORDER, error_model="numpy", no_cfunc_wrapper=True)(self.function)
+        self._compile(dispatcher, self._signature)
+        dispatcher.disable_compile()
+        return dispatcher
 
     def __call__(self, *args):
         return (self._entry or self._enter())(*args)
@@ -302,32 +287,20 @@ def inline_finite(function):
 class Filler(_Lazy):
     """A function of a family behind a C pointer: all fillers of one kind have the same numba type."""
 
-    def __init__(self, function, kind, cache=True):
-        _Lazy.__init__(self, function)
+    def __init__(self, function, kind, keep=True):
+        _Lazy.__init__(self, function, kind.signature, keep)
         self.kind = kind
-        self._cache = cache
         self.freedoms, self.allocates = REORDER, True
         self.part = None  # of a reward: the filler that gives those of some of the states, where there is one
 
     def _make(self):
-        link_units(self.function)
-
-        def decorator(cache):
-            def compiled(function):
-                signature = normalize_signature(self.kind.signature)
-                options = {"fastmath": self.freedoms, "error_model": "numpy", "_nrt": self.allocates}
-                callback = CFunc(function, signature, locals={}, options=options)
-                if cache:
-                    callback.enable_caching()
-                    _stamp(callback)
-                callback.compile()
-                if not self.allocates:
-                    refuse_owners(function)
-                return callback
-
-            return compiled
-
-        return _build(decorator, self.function) if self._cache else decorator(False)(self.function)
+        signature = normalize_signature(self._signature)
+        options = {"fastmath": self.freedoms, "error_model": "numpy", "_nrt": self.allocates}
+        callback = CFunc(self.function, signature, locals={}, options=options)
+        self._compile(callback)
+        if not self.allocates:
+            refuse_owners(self.function)
+        return callback
 
     @property
     def address(self):

@@ -210,7 +210,8 @@ def information_step(
         pass
     if f.noise is not None:
         q += reward_information(conditional, f.noise, weights, h, parts)
-        value, greedy = np.where(f.common.legal, q, -np.inf).max(axis=1), lowest_best(q, f.common.legal)
+        value = np.where(f.common.legal, q, -np.inf).max(axis=1)
+        greedy = lowest_best(q, f.common.legal, information_kernels.ROUNDING)
     return value, greedy
 
 

@@ -134,7 +134,11 @@ def evaluate(game: Game, policy: ArrayLike, deviation: ArrayLike | None = None) 
 
 
 def best_response(game: Game, policy: ArrayLike) -> BestResponse:
-    """The best response of one agent to a crowd that plays `policy` [H, S, A]; the lowest action on a tie."""
+    """The best response of one agent to a crowd that plays `policy` [H, S, A]; the lowest action on a tie.
+
+    Tied are actions within 1e-10 of the best, relative to the largest absolute value of any state at that step and the
+    next: against `value` the policy loses at most ``H * 1e-10`` of the largest value of all.
+    """
     pi = _checked(game, policy)
     if is_large(game._family):
         actions, value = respond(game, pi.swapaxes(1, 2))
