@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import fastmfg as mfg
 from fastmfg import executors
 from fastmfg.comparing import deviation_distances, lower_bounds, pair_deviation, upper_bounds
-from fastmfg.comparing.distance import condition_class
+from fastmfg.comparing.distance import condition_class, distances_to
 from fastmfg.kernels.distance import PAIR_BLOCK
 
 SIZES = st.tuples(st.integers(1, 7), st.integers(1, 4), st.integers(1, 5), st.integers(1, 4))  # M, H, S, A
@@ -124,6 +124,16 @@ def test_distances_of_some_models_are_those_of_the_class(seed, n, data):
     assert_array_equal(mfg.distance_matrix(models[some], pi, True), mfg.distance_matrix(models, pi, True)[part])
     assert_array_equal(lower_bounds(models[some], pi), lower_bounds(models, pi)[part])
     assert_array_equal(upper_bounds(models[some], pi), upper_bounds(models, pi)[part])
+
+
+@given(SEEDS, st.integers(1, 60), st.data())
+def test_distances_to_some_models_are_columns_of_the_matrix(seed, n, data):
+    """The same bytes, in whatever order they are asked for."""
+    models, _, pi = random_class(seed, (n, 2, 3, 2))
+    chosen = st.lists(st.integers(0, n - 1), max_size=2 * PAIR_BLOCK)
+    targets = np.array(data.draw(chosen), dtype=np.int64)
+    found = distances_to(condition_class(models, pi), targets)
+    assert_array_equal(found, mfg.distance_matrix(models, pi)[:, targets])
 
 
 @given(SEEDS, SIZES, st.randoms())
