@@ -42,6 +42,35 @@ def test_distances_and_bounds(sizes, masked):
     assert_allclose(upper_bounds(models, pi), matrix(naive.upper_bound, t), atol=1e-13)
 
 
+@pytest.mark.parametrize(("S", "A", "d"), [(1, 1, 1), (6, 4, 3), (5, 3, 5)])
+def test_conditioning_on_a_deterministic_policy_leaves_what_all_rows_lead_to(S, A, d):
+    """Rows of actions that are not played are not filled; the bytes are those of the pass that fills them."""
+    rng = np.random.default_rng(S)
+    legal = legal_mask(rng, S, A)
+    phi, U = rng.standard_normal((3, S, A, d)), rng.standard_normal((3, S, d * 2))
+    models = mfg.LinearClass(phi, U, rng.standard_normal((4, 3, 2, S)), np.full(S, 1 / S), legal=legal)
+    actions = np.where(legal, rng.random((3, S, A)), -1.0).argmax(axis=2)
+    pi, members = np.eye(A)[actions], np.array([3, 0, 2])
+    for chosen, policy_of in ((models, members), (models[members], np.arange(3))):
+        found = condition_class(chosen, pi)
+        density, aux = models._family.densities(members, pi[None], np.zeros(3, dtype=np.int64))
+        assert_array_equal(found.density[policy_of], density)
+        assert_array_equal(found.aux[policy_of], aux)
+
+
+def test_a_row_that_can_not_be_normalised_is_met_whether_it_is_played_or_not():
+    rng = np.random.default_rng(0)
+    phi, U = rng.standard_normal((2, 3, 2, 2)), rng.standard_normal((2, 3, 4))
+    phi[0, 1, 1] = 0.0
+    models = mfg.LinearClass(phi, U, rng.standard_normal((3, 2, 2, 3)), np.full(3, 1 / 3))
+    for action in (0, 1):
+        pi = np.tile(np.eye(2)[action], (2, 3, 1))
+        with pytest.raises(ValueError, match="zero in all entries"):
+            mfg.distance_matrix(models, pi)
+        with pytest.raises(ValueError, match=r"zero in all entries and can not be normalised.* for .* step 0"):
+            mfg.condition(models[1], pi)
+
+
 @pytest.mark.parametrize("joint", [False, True])
 def test_each_model_is_compared_at_its_own_density(joint):
     base = crowd_game(310, masked=True, joint=joint)
