@@ -236,7 +236,7 @@ def test_back_up_information(bed, run):
     weights, V_next = bed.rng.dirichlet(np.ones(MODELS)), bed.rng.random(bed.S)
     q, V, greedy = np.empty((bed.S, bed.A)), np.empty(bed.S), np.empty(bed.S, dtype=int)
     P = np.stack([bed.table(m)[0] for m in range(MODELS)])
-    args = (*bed.models(), weights, 0, 0, bed.S, V_next, q, V, greedy)
+    args = (*bed.models(), weights, 0, np.arange(bed.S), V_next, q, V, greedy)
     run(information.back_up_information, args, f"{MODELS} models, one step", result=lambda: (q, V, greedy),
         twin=lambda: naive.back_up_information(P, weights, V_next, bed.legal))  # fmt: skip
 
@@ -244,7 +244,7 @@ def test_back_up_information(bed, run):
 def test_reward_information(bed, run):
     r, weights = bed.rng.standard_normal((MODELS, 1, bed.S, bed.A)), bed.rng.dirichlet(np.ones(MODELS))
     out = np.empty((bed.S, bed.A))
-    run(information.reward_information, (r, weights, 0.5, 0, 0, bed.S, out), f"{MODELS} models, one step",
+    run(information.reward_information, (r, weights, 0.5, 0, np.arange(bed.S), out), f"{MODELS} models, one step",
         result=lambda: out[:1, :1], twin=lambda: naive_rewards.reward_information(r[:, 0, :1, :1], weights, 0.5),
         share=1 / (bed.S * bed.A))  # fmt: skip
 

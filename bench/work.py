@@ -177,14 +177,14 @@ def _walk(fill, common, theta, aux, deviation, uniforms, states, actions):
     return Work(multiply_adds=FILL * actions.size * common.initial.size)
 
 
-def _back_up_information(fill, common, thetas, members, aux, weights, h, lo, hi, V_next, q, V, greedy):
+def _back_up_information(fill, common, thetas, members, aux, weights, h, states, V_next, q, V, greedy):
     S, A = common.legal.shape
-    return Work(multiply_adds=((FILL + 3) * (weights > 0).sum() + 2) * (hi - lo) * A * S)
+    return Work(multiply_adds=((FILL + 3) * (weights > 0).sum() + 2) * states.size * A * S)
 
 
-def _reward_information(reward, weights, scale, h, lo, hi, out):
+def _reward_information(reward, weights, scale, h, states, out):
     n = len(weights)
-    return Work(multiply_adds=EXP * n * (n - 1) // 2 * (hi - lo) * out.shape[1])
+    return Work(multiply_adds=EXP * n * (n - 1) // 2 * states.size * out.shape[1])
 
 
 def _mirror_step(y, q, step, legal, y_out, pi):

@@ -13,8 +13,9 @@ import os
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -248,30 +249,47 @@ def main(argv: Sequence[str] | None = None) -> int:
     from fastmfg.reporting.signals import stopping
 
     arguments = parser().parse_args(argv)
-    say_what_compiles()
     try:
-        with stopping() as check:
+        with stopping() as check, warnings_in_a_line():
             return run(arguments, check)
     except BrokenPipeError:  # whoever read our output has gone: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
-def say_what_compiles() -> None:
-    """On a terminal, say that kernels are being compiled, each as it is waited for."""
-    from fastmfg.kernels.jit import watch_builds
+@contextmanager
+def warnings_in_a_line() -> Iterator[None]:
+    """Have warnings printed without the place in the code that gave them."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"fastmfg: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
-    if not sys.stderr.isatty():
-        return
-    named: list[str] = []
+
+@contextmanager
+def compiling(command: str) -> Iterator[None]:
+    """Have what a command needs compiled by two processes; on a terminal, say what is waited for."""
+    from fastmfg.kernels.jit import watch_builds
+    from fastmfg.warm_up import compile_ahead
+
+    total, named = 0, 0
 
     def say(name: str) -> None:
-        if not named:
-            print("compiling, at the first run only:", file=sys.stderr)
-        named.append(name)
-        print(f"  kernel {len(named)}: {name}", file=sys.stderr)
+        nonlocal named
+        if named == 0:
+            print("compiling for this processor, at the first run only:", file=sys.stderr)
+        named += 1
+        print(f"  kernel {named} of {max(named, total)}: {name}", file=sys.stderr)
 
-    watch_builds(say)
+    if sys.stderr.isatty():
+        watch_builds(say)
+    try:
+        with compile_ahead(command) as total:
+            yield
+    finally:
+        watch_builds(None)
 
 
 def warm_up(processes: int | None) -> int:
@@ -318,7 +336,8 @@ def run(arguments: argparse.Namespace, check: Callable[[], None]) -> int:
             "learn": partial(run_learn, check), "figure2": run_figure2_command, "solve": run_solve,
             "diagnose": run_diagnose, "sweep": partial(run_sweep_command, check),
         }  # fmt: skip
-        content, text = runners[arguments.command](options, folder, force)
+        with compiling(arguments.command):
+            content, text = runners[arguments.command](options, folder, force)
     except (ValueError, TypeError, IndexError, OSError, MemoryError, ImportError) as error:
         if folder is not None and made and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import pkgutil
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,17 @@ import fastmfg.kernels
 from fastmfg.executors import thread_count
 from fastmfg.kernels.cache import warn_once
 from fastmfg.kernels.jit import Filler, Kernel
+
+EVALUATE = (
+    "density.push", "reward.rewards", "backup.back_up", "backward.bellman_update", "elementary.exp_row",
+    "softmax.mirror_step",
+)  # fmt: skip
+COMPARE = (
+    "forward.send_dense", "backward.expect_dense", "distance.block_lower_bounds", "distance.compare_state",
+    "distance.block_distances", "likelihood.log_likelihoods", "walk.walk", "information.back_up_information",
+)  # fmt: skip
+AHEAD = {"solve": EVALUATE, "learn": EVALUATE + COMPARE, "figure2": EVALUATE + COMPARE}
+"""What commands call, in about this order, as ``module.name`` in `fastmfg.kernels`; `link_units` adds the units."""
 
 
 @dataclass(frozen=True)
@@ -97,3 +111,38 @@ def _ensure_elsewhere(place: tuple[str, str]) -> tuple[bool, Path | None, list[s
         warnings.simplefilter("always")
         was_compiled, folder = _ensure(place)
     return was_compiled, folder, [str(one.message) for one in caught if one.category is RuntimeWarning]
+
+
+@contextmanager
+def compile_ahead(command: str) -> Iterator[int]:
+    """Have another process compile what a command needs, the last first, while this one compiles what it meets.
+
+    Both keep their code in the disk cache and wait for each other there (`fastmfg.kernels.cache`). Yields how many
+    functions the cache lacks; nothing is started where that is few, or with one thread.
+    """
+    places = [(f"{fastmfg.kernels.__name__}.{module}", name) for module, name in map(_split, AHEAD.get(command, ()))]
+    lacking = [place for place in places if not getattr(importlib.import_module(place[0]), place[1]).is_kept()]
+    helper = None
+    if len(lacking) > 1 and thread_count() > 1:
+        names = [f"{module}:{name}" for module, name in reversed(lacking)]
+        helper = subprocess.Popen(
+            [sys.executable, "-m", __name__, *names],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    try:
+        yield len(lacking)
+    finally:
+        if helper is not None:
+            helper.terminate()
+            helper.wait()
+
+
+def _split(name: str) -> list[str]:
+    return name.rsplit(".", 1)
+
+
+if __name__ == "__main__":
+    for place in sys.argv[1:]:
+        _, kept_in = _ensure((place.partition(":")[0], place.partition(":")[2]))
+        if kept_in is None:
+            break

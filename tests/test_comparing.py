@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import fastmfg as mfg
 from fastmfg import executors
 from fastmfg.comparing import deviation_distances, lower_bounds, pair_deviation, upper_bounds
-from fastmfg.comparing.distance import condition_class
+from fastmfg.comparing.distance import condition_class, distances_to
 from fastmfg.kernels.distance import PAIR_BLOCK
 
 SIZES = st.tuples(st.integers(1, 7), st.integers(1, 4), st.integers(1, 5), st.integers(1, 4))  # M, H, S, A
@@ -40,6 +40,35 @@ def test_distances_and_bounds(sizes, masked):
     assert_allclose(mfg.distance_matrix(models, pi), np.maximum(ref, ref.T), atol=1e-13)
     assert_allclose(lower_bounds(models, pi), matrix(naive.lower_bound, t), atol=1e-13)
     assert_allclose(upper_bounds(models, pi), matrix(naive.upper_bound, t), atol=1e-13)
+
+
+@pytest.mark.parametrize(("S", "A", "d"), [(1, 1, 1), (6, 4, 3), (5, 3, 5)])
+def test_conditioning_on_a_deterministic_policy_leaves_what_all_rows_lead_to(S, A, d):
+    """Rows of actions that are not played are not filled; the bytes are those of the pass that fills them."""
+    rng = np.random.default_rng(S)
+    legal = legal_mask(rng, S, A)
+    phi, U = rng.standard_normal((3, S, A, d)), rng.standard_normal((3, S, d * 2))
+    models = mfg.LinearClass(phi, U, rng.standard_normal((4, 3, 2, S)), np.full(S, 1 / S), legal=legal)
+    actions = np.where(legal, rng.random((3, S, A)), -1.0).argmax(axis=2)
+    pi, members = np.eye(A)[actions], np.array([3, 0, 2])
+    for chosen, policy_of in ((models, members), (models[members], np.arange(3))):
+        found = condition_class(chosen, pi)
+        density, aux = models._family.densities(members, pi[None], np.zeros(3, dtype=np.int64))
+        assert_array_equal(found.density[policy_of], density)
+        assert_array_equal(found.aux[policy_of], aux)
+
+
+def test_a_row_that_can_not_be_normalised_is_met_whether_it_is_played_or_not():
+    rng = np.random.default_rng(0)
+    phi, U = rng.standard_normal((2, 3, 2, 2)), rng.standard_normal((2, 3, 4))
+    phi[0, 1, 1] = 0.0
+    models = mfg.LinearClass(phi, U, rng.standard_normal((3, 2, 2, 3)), np.full(3, 1 / 3))
+    for action in (0, 1):
+        pi = np.tile(np.eye(2)[action], (2, 3, 1))
+        with pytest.raises(ValueError, match="zero in all entries"):
+            mfg.distance_matrix(models, pi)
+        with pytest.raises(ValueError, match=r"zero in all entries and can not be normalised.* for .* step 0"):
+            mfg.condition(models[1], pi)
 
 
 @pytest.mark.parametrize("joint", [False, True])
@@ -124,6 +153,16 @@ def test_distances_of_some_models_are_those_of_the_class(seed, n, data):
     assert_array_equal(mfg.distance_matrix(models[some], pi, True), mfg.distance_matrix(models, pi, True)[part])
     assert_array_equal(lower_bounds(models[some], pi), lower_bounds(models, pi)[part])
     assert_array_equal(upper_bounds(models[some], pi), upper_bounds(models, pi)[part])
+
+
+@given(SEEDS, st.integers(1, 60), st.data())
+def test_distances_to_some_models_are_columns_of_the_matrix(seed, n, data):
+    """The same bytes, in whatever order they are asked for."""
+    models, _, pi = random_class(seed, (n, 2, 3, 2))
+    chosen = st.lists(st.integers(0, n - 1), max_size=2 * PAIR_BLOCK)
+    targets = np.array(data.draw(chosen), dtype=np.int64)
+    found = distances_to(condition_class(models, pi), targets)
+    assert_array_equal(found, mfg.distance_matrix(models, pi)[:, targets])
 
 
 @given(SEEDS, SIZES, st.randoms())

@@ -105,8 +105,9 @@ def test_information_on_models_that_are_nearly_alike_is_not_decided_by_rounding(
     q, V, greedy = np.empty((S, A)), np.empty(S), np.empty(S, dtype=np.int64)
     weights = np.full(n, 1 / n)
     information.back_up_information(
-        table.fill, t.common, t.P.reshape(n, -1), np.arange(n), t.aux, weights, 0, 0, S, np.zeros(S), q, V, greedy
-    )
+        table.fill, t.common, t.P.reshape(n, -1), np.arange(n), t.aux, weights, 0, np.arange(S), np.zeros(S), q, V,
+        greedy,
+    )  # fmt: skip
     assert (V < 1e-9).all() and (V > 1e-12).all()
     assert (q.argmax(axis=1) != 0).any()
     assert_array_equal(greedy, 0)
@@ -123,9 +124,9 @@ def test_information(n, S, A, kind, masked):
     for h in range(2):
         ref = naive.back_up_information(t.P[members, h], weights, V_next, t.legal)
         q, V, greedy = np.full((S, A), np.nan), np.full(S, np.nan), np.full(S, -1)
-        for lo, hi in ((0, S // 2), (S // 2, S)):
+        for states in (np.arange(0, S, 2), np.arange(1, S, 2)):
             information.back_up_information(
-                table.fill, t.common, t.thetas, members, t.aux, weights, h, lo, hi, V_next, q, V, greedy
+                table.fill, t.common, t.thetas, members, t.aux, weights, h, states, V_next, q, V, greedy
             )
         assert_allclose(q, ref[0], atol=1e-14)
         assert_allclose(V, ref[1], atol=1e-14)
@@ -139,7 +140,7 @@ def test_information_is_the_weighted_sum_over_pairs_of_squared_hellinger_distanc
     w = rows(rng, (4,))
     q, V, greedy = np.empty((3, 2)), np.empty(3), np.empty(3, dtype=np.int64)
     information.back_up_information(
-        table.fill, t.common, t.thetas, t.members, t.aux, w, 0, 0, 3, np.zeros(3), q, V, greedy
+        table.fill, t.common, t.thetas, t.members, t.aux, w, 0, np.arange(3), np.zeros(3), q, V, greedy
     )
     pairs = sum(w[m] * w[n] * (1.0 - np.sqrt(t.P[m, 0] * t.P[n, 0]).sum(axis=-1)) for m in range(4) for n in range(4))
     assert_allclose(q, pairs, atol=1e-14)
@@ -153,10 +154,10 @@ def test_information_takes_the_lowest_legal_action_on_a_tie_and_skips_models_wit
     P[1, ..., 1] = 1.0  # every action tells the two apart alike
     q, V, greedy = np.empty((2, 3)), np.empty(2), np.empty(2, dtype=np.int64)
     args = (table.fill, common, P.reshape(2, -1), np.arange(2), np.empty((2, 1, 0)))
-    information.back_up_information(*args, np.array([0.5, 0.5]), 0, 0, 2, np.zeros(2), q, V, greedy)
+    information.back_up_information(*args, np.array([0.5, 0.5]), 0, np.arange(2), np.zeros(2), q, V, greedy)
     assert_array_equal(greedy, [1, 0])
     assert_array_equal(V, [0.5, 0.5])
-    information.back_up_information(*args, np.array([0.0, 1.0]), 0, 0, 2, np.array([3.0, 2.0]), q, V, greedy)
+    information.back_up_information(*args, np.array([0.0, 1.0]), 0, np.arange(2), np.array([3.0, 2.0]), q, V, greedy)
     assert_array_equal(V, [2.0, 2.0])
 
 

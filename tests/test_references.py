@@ -112,7 +112,8 @@ def test_information_is_estimated_from_some_of_the_states(looked_at, monkeypatch
     policies = [rng.dirichlet(np.ones(3), (3, 9)) for _ in range(3)]
     start, later = references.states_looked_at(models._family)
     assert later.tolist() == ([0, 4, 8] if looked_at == 3 else list(range(9)))
-    found = references.informations(models._family, members, weights, policies)
+    rivals = references.Rivals(models._family, members, weights)
+    found = references.informations(rivals, policies)
     for value, policy in zip(found, policies, strict=True):
         rows = conditional_rows(models, policy)[members]
         assert_allclose(value, estimated(models.initial, rows, weights, start, later), rtol=1e-12)
@@ -122,9 +123,28 @@ def test_information_is_estimated_from_some_of_the_states(looked_at, monkeypatch
     for threads in (1, 2, 5):
         set_thread_count(threads)
         try:
-            assert references.informations(models._family, members, weights, policies) == found
+            assert references.informations(rivals, policies) == found
         finally:
             set_thread_count(None)
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_information_is_exact_where_all_states_are_looked_at(kind, unknown):
+    """Over every kind of class: the first step, weighed once for all policies, is that of each of them."""
+    models = KINDS[kind]()
+    models = models.with_unknown_rewards(0.5) if unknown else models
+    assert models.n_states <= references.STATES
+    rng = np.random.default_rng(0)
+    members, weights = np.arange(len(models)), rng.dirichlet(np.ones(len(models)))
+    policies = [uniform(models).copy()]
+    for _ in range(2):
+        shares = np.where(models.legal, rng.gamma(0.5, size=uniform(models).shape), 0.0)
+        policies.append(shares / shares.sum(axis=2, keepdims=True))
+    found = references.informations(references.Rivals(models._family, members, weights), policies)
+    for value, pi in zip(found, policies, strict=True):
+        exact = most_information(condition_members(models._family, pi, members), weights)[0]
+        assert_allclose(value, exact, rtol=1e-12, atol=1e-15)
 
 
 def test_all_states_are_looked_at_where_a_mean_stands_for_none(monkeypatch):
@@ -144,10 +164,9 @@ def test_what_is_chosen_tells_most_and_is_certified(kind):
     chosen = certified.choose(run)
     if chosen is None or chosen.certificate == "none" or len(models) == 1:
         return
-    members, weights = references.rivals(run)
     numbers = (chosen.candidate, run.equilibrium_candidate(int(run.order()[0])))
     policies = [np.array(run.candidates[i].policy) for i in numbers]
-    told = references.informations(models._family, members, weights, policies)
+    told = references.informations(references.rivals(run), policies)
     assert told[0] >= told[1]
     policy = run.candidates[chosen.candidate].policy
     assert (policy[:, ~models.legal] == 0).all()
@@ -156,9 +175,10 @@ def test_what_is_chosen_tells_most_and_is_certified(kind):
 
 def test_rivals_are_the_likeliest_and_some_of_all():
     run = state(linear(M=40))
-    assert_array_equal(references.rivals(run)[0][:8], range(8))
+    assert_array_equal(references.rivals(run).members[:8], range(8))
     run.log_likelihood = -np.random.default_rng(0).permutation(40.0 * np.arange(40)) / 10
-    members, weights = references.rivals(run)
+    rivals = references.rivals(run)
+    members, weights = rivals.members, rivals.weights
     likeliest = np.argsort(-run.log_likelihood)
     assert set(likeliest[:8]) <= set(members)
     assert likeliest[39] in members
@@ -169,11 +189,13 @@ def test_rivals_are_the_likeliest_and_some_of_all():
 
 def test_large_games_and_single_steps_have_no_gatherings(monkeypatch):
     models = linear(H=1)
-    found = references.best_gathering(models._family, np.arange(2), np.full(2, 0.5), uniform(models).copy())
+    rivals = references.Rivals(models._family, np.arange(2), np.full(2, 0.5))
+    found = references.best_gathering(rivals, uniform(models).copy())
     assert (found[0].size, found[1]) == (0, -np.inf)
     models = linear(H=2)
     monkeypatch.setattr(references, "MOST_ENTRIES", 100)
-    found = references.best_gathering(models._family, np.arange(2), np.full(2, 0.5), uniform(models).copy())
+    rivals = references.Rivals(models._family, np.arange(2), np.full(2, 0.5))
+    found = references.best_gathering(rivals, uniform(models).copy())
     assert (found[0].size, found[1]) == (0, -np.inf)
 
 

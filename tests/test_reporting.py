@@ -1,5 +1,6 @@
 """Folders, curves and pictures of runs."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,9 +9,11 @@ import pytest
 import fastmfg as mfg
 from fastmfg.lock import FolderLockedError
 from fastmfg.reporting import folder as folder_module
+from fastmfg.reporting.experiment import Outcome
 from fastmfg.reporting.figure2 import Run, curves
 from fastmfg.reporting.folder import FolderInUseError, claimed_folder, taken_folder, write_json, write_whole
-from fastmfg.reporting.plots import place_by_distances, survivors_over_time
+from fastmfg.reporting.placement import place, scale_by_landmarks
+from fastmfg.reporting.plots import draw_models, survivors_over_time
 from fastmfg.reporting.text import Progress
 
 
@@ -18,18 +21,82 @@ def distances_of(points):
     return np.linalg.norm(points[:, None] - points[None], axis=-1)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 12])
+class Asked:
+    """Distances of points, and how many of them were asked for."""
+
+    def __init__(self, points):
+        self.distances, self.pairs = distances_of(points), 0
+
+    def __call__(self, landmarks):
+        self.pairs += len(self.distances) * len(landmarks)
+        return self.distances[:, landmarks]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 12, 60])
 def test_points_in_the_plane_are_placed_at_their_distances(n):
+    """What classical scaling of all distances gives, from those to at most eight landmarks."""
     points = np.random.default_rng(n).normal(size=(n, 2))
-    placed = place_by_distances(distances_of(points))
-    assert placed.shape == (n, 2)
+    asked = Asked(points)
+    placed = place(n, asked)
+    assert placed.shape == (n, 2) and asked.pairs <= 8 * n
+    np.testing.assert_allclose(distances_of(placed), distances_of(points), atol=1e-9)
+    if n > 2:
+        exact = by_all_distances(distances_of(points))
+        turn, _, other = np.linalg.svd((placed - placed.mean(axis=0)).T @ exact)
+        np.testing.assert_allclose((placed - placed.mean(axis=0)) @ (turn @ other), exact, atol=1e-9)
+
+
+def by_all_distances(distances):
+    """Classical multidimensional scaling."""
+    centre = np.eye(len(distances)) - 1 / len(distances)
+    values, vectors = np.linalg.eigh(-0.5 * centre @ distances**2 @ centre)
+    return vectors[:, -2:] * np.sqrt(values[-2:])
+
+
+@pytest.mark.parametrize("dimensions", [3, 40])
+def test_distances_from_the_first_point_are_kept_where_a_plane_shows_little(dimensions):
+    points = np.random.default_rng(0).normal(size=(50, dimensions))
+    placed = place(50, Asked(points))
+    np.testing.assert_allclose(np.linalg.norm(placed, axis=1), distances_of(points)[0], atol=1e-12)
+    assert len(np.unique(placed.round(6), axis=0)) == 50
+
+
+def test_points_on_a_line_are_placed_on_a_line():
+    points = np.outer(np.arange(20.0) ** 1.5, [1.0, 0.0])
+    placed = place(20, Asked(points))
+    np.testing.assert_allclose(distances_of(placed), distances_of(points), atol=1e-6)
+
+
+def test_points_that_are_alike_are_placed_at_one_point():
+    """No landmark is sought among points that those before tell apart from nothing."""
+    asked = Asked(np.zeros((30, 2)))
+    np.testing.assert_array_equal(place(30, asked), 0.0)
+    assert asked.pairs == 4 * 30
+    points = np.repeat([[0.0, 0.0], [3.0, 4.0]], [20, 10], axis=0)
+    placed = place(30, Asked(points))
     np.testing.assert_allclose(distances_of(placed), distances_of(points), atol=1e-9)
 
 
 def test_placing_does_not_depend_on_a_sign():
     distances = distances_of(np.random.default_rng(0).normal(size=(9, 5)))
-    placed = place_by_distances(distances)
+    landmarks = np.array([0, 2, 3, 7])
+    placed = scale_by_landmarks(distances[:, landmarks], landmarks)
     assert (placed[np.abs(placed).argmax(axis=0), [0, 1]] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("n", "true", "survivors"), [(1, 0, [0]), (2, 1, [1]), (2, 0, [0, 1]), (9, 4, [4]), (9, 4, [2]), (9, 4, range(9))]
+)
+@pytest.mark.parametrize("scale", [0.0, 0.1])
+def test_models_are_drawn_whatever_is_left(n, true, survivors, scale, tmp_path):
+    """One model, two, identical ones (scale 0); none eliminated, all but one, even the true one."""
+    models = mfg.linear_class(n, 6, 3, scale=scale, seed=2)
+    run = mfg.learn(models, mfg.MeanFieldOracle(models[true]), epsilon=0.005, delta=0.01, max_trajectories=0)
+    out = Outcome(models, true, dataclasses.replace(run, survivors=np.array(survivors)), 0.0, 0.0)
+    told = []
+    draw_models(out, tmp_path / "models.png", lambda done, total: told.append((done, total)))
+    assert (tmp_path / "models.png").read_bytes().startswith(b"\x89PNG")
+    assert told[-1][0] == told[-1][1]
 
 
 def test_survivors_over_time_starts_with_all_and_ends_with_the_survivors():

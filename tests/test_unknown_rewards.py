@@ -96,8 +96,8 @@ def test_information_of_rewards(sigma):
     weights[2] = 0.0
     comp = np.full((3, 5), np.nan)
     scale = mfg.RewardNoise(sigma).affinity_scale
-    for block in ((0, 2), (2, 3)):
-        information.reward_information(reward, weights, scale, 1, *block, comp)
+    for states in (np.array([0, 2]), np.array([1])):
+        information.reward_information(reward, weights, scale, 1, states, comp)
     assert_allclose(comp, naive_rewards.reward_information(reward[:, 1], weights, sigma), atol=1e-9)
 
 

@@ -49,8 +49,7 @@ def condition_members(family: Family, policy: Floats, members: Integers) -> Cond
     """Conditional models of the members under one checked policy, in parallel."""
 
     def densities(block: Integers) -> tuple[Floats, Floats]:
-        chosen = members[block]
-        return family.densities(chosen, policy[None], np.zeros(chosen.size, dtype=np.int64))
+        return family.densities_under(members[block], policy)
 
     rewards = 0 if family.noise is None else family.n_states * family.n_actions
     each = family.horizon * (family.n_states + family.aux_size + rewards)

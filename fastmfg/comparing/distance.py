@@ -104,6 +104,32 @@ def directed_distances(conditional: ConditionalClass, wanted: Wanted | None = No
     return result
 
 
+def distances_to(conditional: ConditionalClass, targets: Integers, tick: Tick | None = None) -> Floats:
+    """Exact distances d [n, k] of all n models of a conditional class to k of them, given by position.
+
+    Numbers are those of `distance_matrix` to the last bit; only these n k pairs are compared. `tick(done, total)`
+    reports progress.
+    """
+    f, n = conditional.family, conditional.members.size
+    side = block_side(f)
+    distances = np.zeros((n, targets.size))
+    tasks = [(rows, cols) for rows in blocks(n, side) for cols in blocks(targets.size, side)]
+
+    def compare(task: tuple[range, range]) -> Floats:
+        rows, cols = (np.arange(part.start, part.stop) for part in task)
+        wanted = rows[:, None] != targets[cols]
+        out = np.zeros((*wanted.shape, 2))
+        status = distance_kernels.block_distances(*conditional.arrays, rows, targets[cols], wanted, out)
+        f.refuse_status(status, "comparing models")
+        return np.where(wanted, out.max(axis=2), 0.0)
+
+    for done, ((rows, cols), found) in enumerate(zip(tasks, map_tasks(compare, tasks), strict=True), start=1):
+        distances[rows.start : rows.stop, cols.start : cols.stop] = found
+        if tick is not None:
+            tick(done, len(tasks))
+    return distances
+
+
 def distance_matrix(
     models: ModelClass, policy: ArrayLike, directed: bool = False, tick: Tick | None = None, executor: Any = None
 ) -> Floats:

@@ -57,6 +57,9 @@ from fastmfg.memory import require_numbers
 StepFunction = Callable[[int, Floats], Floats]
 """``f(h, population)``: rewards [S, A] or transitions [S, A, S] of step h = 0..H-1."""
 
+Played = Callable[[Floats, Integers], Floats]
+"""``played(shared, actions [H, S]) -> shared``: constants of models that have one action a state, the given one."""
+
 REWARDS: dict[str, Filler] = {"crowd-aversion": reward_kernels.crowd_aversion}
 """Rewards known by name."""
 
@@ -171,6 +174,14 @@ class Family(ABC):
         Of a single pair, rows may be kept in ``rows`` (`Pairs`); families of NumPy functions have them in `aux` anyway.
         """
 
+    def densities_under(self, members: Integers, policy: Floats) -> tuple[Floats, Floats]:
+        """Density [n, H, S] and aux [n, H, *] of members under one policy.
+
+        Rows that the policy does not play may stay unlooked at, even where they are no distributions: for those who
+        read all rows afterwards.
+        """
+        return self.densities(members, policy[None], np.zeros(members.size, dtype=np.int64))
+
     @abstractmethod
     def rewards(self, members: Integers, density: Floats, policies: Floats, policy_of: Integers) -> Floats:
         """Rewards [n, H, S, A] under given densities."""
@@ -278,7 +289,10 @@ def row_text(row: Floats) -> str:
 
 
 class CompiledFamily(Family):
-    """A family of compiled functions. With `checked`, every row it ever fills in a density pass is checked."""
+    """A family of compiled functions. With `checked`, every row it ever fills in a density pass is checked.
+
+    `played`, where there is such a function, spares passes of a deterministic policy all rows but one a state.
+    """
 
     def __init__(
         self,
@@ -298,10 +312,11 @@ class CompiledFamily(Family):
         statuses: Mapping[int, str] | None = None,
         successors: Any = None,
         moves: Any = None,
+        played: Played | None = None,
     ) -> None:
         super().__init__(initial, legal, n_actions, horizon, joint, shared, thetas, successors, moves)
         self.prepare, self.fill, self.reward = prepare, fill, reward
-        self.checked = checked
+        self.checked, self.played = checked, played
         if statuses is not None:
             self.statuses = statuses
         self._aux_size = aux_size
@@ -338,6 +353,20 @@ class CompiledFamily(Family):
                 "its parameters make rows overflow"
             )
         return density, aux
+
+    def densities_under(self, members: Integers, policy: Floats) -> tuple[Floats, Floats]:
+        if self.played is not None and ((policy == 0.0) | (policy == 1.0)).all():
+            n, H, S = members.size, self.horizon, self.n_states
+            shared = self.played(self.common.shared, policy.argmax(axis=2))
+            common = self.common._replace(shared=shared, legal=np.ones((S, 1), dtype=np.bool_))
+            pairs = self.pairs(members, np.ones((1, H, S, 1)), np.zeros(n, dtype=np.int64))
+            density, aux = np.empty((n, H, S)), np.empty((n, H, self.aux_size))
+            fault = np.zeros((n, 5), dtype=np.int64)
+            transitions = transitions_of(self.prepare, self.fill, common)
+            density_kernels.push(transitions, pairs, self.joint, False, density, aux, fault)
+            if not fault[:, 0].any() and (np.abs(density.sum(axis=2) - 1.0) < DENSITY_TOLERANCE).all():
+                return density, aux
+        return super().densities_under(members, policy)  # which also says what is wrong
 
     def _fault_text(self, member: int, fault: Integers, population: Floats) -> str:
         code, detail, s, a, h = (int(x) for x in fault)
@@ -414,7 +443,7 @@ class CompiledFamily(Family):
             n_actions=self.n_actions, horizon=self.horizon, shared=self.common.shared, thetas=self.thetas[members],
             aux_size=self.aux_size, joint=self.joint, checked=self.checked, statuses=self.statuses,
             successors=self.common.successors if self.common.successors.size else None,
-            moves=self.common.moves if self.common.moves.size else None,
+            moves=self.common.moves if self.common.moves.size else None, played=self.played,
         ).laid_out(self.layout).observed(self.noise).declared(self.same_rows).on_grid(self.grid)  # fmt: skip
 
 

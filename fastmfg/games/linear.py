@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmfg.games.checks import Floats, float_array, real, whole
+from fastmfg.games.checks import Floats, Integers, float_array, real, whole
 from fastmfg.games.family import CompiledFamily, StepFunction, as_reward
 from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import linear
@@ -70,12 +70,23 @@ class LinearClass(ModelClass):
             shared=np.concatenate([header, features.ravel(), mu_features.ravel()]),
             thetas=psis.reshape(M, -1),
             aux_size=d_phi * S,
+            played=features_played,
             statuses={
                 linear.ZERO_ROW: "a row phi G Psi is zero in all entries and can not be normalised",
                 linear.OVERFLOW: "a row phi G Psi overflows: scale the features down",
             },
         )
         self._family = family.declared(_same_features(features, family.common.legal))
+
+
+def features_played(shared: Floats, actions: Integers) -> Floats:
+    """The constants of linear models in which each state has the one action given, ``actions [H, S]``."""
+    A, d_phi = shared[1:3].astype(np.int64).tolist()
+    size = actions.size * A * d_phi
+    phi = shared[linear.HEADER : linear.HEADER + size].reshape(*actions.shape, A, d_phi)
+    chosen = np.take_along_axis(phi, actions[..., None, None], axis=2)
+    header = [shared[0], 1.0, *shared[2 : linear.HEADER]]
+    return np.concatenate([header, chosen.ravel(), shared[linear.HEADER + size :]])
 
 
 def _same_features(features: Floats, legal: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -19,16 +19,16 @@ ROUNDING = 1e-14
 """Information may be off by this much: it is what is left of one when a sum near one is taken from it."""
 
 
-@kernel(i8(FILL, COMMON, F2, I1, F3, F1, i8, i8, i8, F1, F2, F1, I1))
-def back_up_information(fill, common, thetas, members, aux, weights, h, lo, hi, V_next, q, V, greedy):
-    """Step h of the backward induction for states lo..hi-1: ``q [S, A]``, ``V [S]``, ``greedy [S]``.
+@kernel(i8(FILL, COMMON, F2, I1, F3, F1, i8, I1, F1, F2, F1, I1))
+def back_up_information(fill, common, thetas, members, aux, weights, h, states, V_next, q, V, greedy):
+    """Step h of the backward induction for some states: ``q [S, A]``, ``V [S]``, ``greedy [S]``.
 
     The lowest of tied actions is taken: those within `TIE` of the best, relative to it, and within `ROUNDING`.
     """
     A, K = common.legal.shape[1], row_length(common)
     tile = np.empty((1, A, K))
     root, mixture = np.empty((A, K)), np.empty((A, K))
-    for s in range(lo, hi):
+    for s in states:
         root[:] = 0.0
         mixture[:] = 0.0
         for m in range(members.size):
@@ -55,15 +55,15 @@ def back_up_information(fill, common, thetas, members, aux, weights, h, lo, hi, 
     return 0
 
 
-@kernel(types.void(F4, F1, f8, i8, i8, i8, F2))
-def reward_information(reward, weights, scale, h, lo, hi, out):
-    """``out[s, a] = sum_{M,N} w_M w_N (1 - exp(-scale (r_M - r_N)^2))`` at step h for the states lo..hi-1.
+@kernel(types.void(F4, F1, f8, i8, I1, F2))
+def reward_information(reward, weights, scale, h, states, out):
+    """``out[s, a] = sum_{M,N} w_M w_N (1 - exp(-scale (r_M - r_N)^2))`` at step h for some states.
 
     ``reward [n, H, S, A]``, ``out [S, A]``.
     """
     n, A = reward.shape[0], reward.shape[3]
     power, affinity, total = np.empty(A), np.empty(A), np.empty(A)
-    for s in range(lo, hi):
+    for s in states:
         total[:] = 0.0
         for m in range(n):
             x = reward[m, h, s]

@@ -69,7 +69,7 @@ class FunctionPointer(types.Callable, types.Opaque):
         return self.name
 
 
-_known_pointers = set()
+_known_pointers: set[str] = set()
 
 
 @unbox(FunctionPointer)

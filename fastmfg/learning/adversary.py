@@ -184,14 +184,14 @@ def most_information(conditional: ConditionalClass, weights: Floats) -> tuple[fl
     f = conditional.family
     actions, future = np.empty((f.horizon, f.n_states), dtype=np.int64), np.zeros(f.n_states)
     for h in range(f.horizon - 1, -1, -1):
-        future, actions[h] = information_step(conditional, weights, h, future, blocks(f.n_states, STATES_A_TASK))
+        future, actions[h] = information_step(conditional, weights, h, future, np.arange(f.n_states))
     return float((f.common.initial * future).sum()), actions
 
 
 def information_step(
-    conditional: ConditionalClass, weights: Floats, h: int, future: Floats, parts: list[range]
+    conditional: ConditionalClass, weights: Floats, h: int, future: Floats, states: Integers
 ) -> tuple[Floats, Integers]:
-    """Back information up by one step: values [S] and actions [S] of the states in `parts`; elsewhere undefined.
+    """Back information up by one step: values [S] and actions [S] of some states; elsewhere undefined.
 
     `future` [S]: the values of the next step.
     """
@@ -201,31 +201,31 @@ def information_step(
 
     def back_up(part: range) -> None:
         status = information_kernels.back_up_information(
-            f.fill, f.common, f.thetas, conditional.members, conditional.aux, weights, h, part.start, part.stop,
-            future, q, value, greedy,
+            f.fill, f.common, f.thetas, conditional.members, conditional.aux, weights, h,
+            states[part.start : part.stop], future, q, value, greedy,
         )  # fmt: skip
         f.refuse_status(status, "backing information up")
 
-    for _ in map_tasks(back_up, parts):
+    for _ in map_tasks(back_up, blocks(states.size, STATES_A_TASK)):
         pass
     if f.noise is not None:
-        q += reward_information(conditional, f.noise, weights, h, parts)
+        q += reward_information(conditional, f.noise, weights, h, states)
         value = np.where(f.common.legal, q, -np.inf).max(axis=1)
         greedy = lowest_best(q, f.common.legal, information_kernels.ROUNDING)
     return value, greedy
 
 
 def reward_information(
-    conditional: ConditionalClass, noise: RewardNoise, weights: Floats, h: int, parts: list[range]
+    conditional: ConditionalClass, noise: RewardNoise, weights: Floats, h: int, states: Integers
 ) -> Floats:
-    """Squared Hellinger distances [S, A] of the rewards observed at step h, over weighted pairs; 0 outside of parts."""
+    """Squared Hellinger distances [S, A] of rewards observed at step h in some states, over weighted pairs; else 0."""
     told = np.zeros(conditional.reward.shape[2:])
 
-    def tell(block: range) -> None:
+    def tell(part: range) -> None:
         information_kernels.reward_information(
-            conditional.reward, weights, noise.affinity_scale, h, block.start, block.stop, told
+            conditional.reward, weights, noise.affinity_scale, h, states[part.start : part.stop], told
         )
 
-    for _ in map_tasks(tell, parts):
+    for _ in map_tasks(tell, blocks(states.size, STATES_A_TASK)):
         pass
     return told

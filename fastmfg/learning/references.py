@@ -14,6 +14,7 @@ First all make for one state throughout; then, with the best state as the first 
 Policies only have to be put in order, so that information is estimated: from some of the states where rows are dense
 (a mean over all states stands for the others), first with a few models, and with more of them for the policies that
 come out on top. At the paper's size the order agrees with the exact one within the first two (`SCREENED`, `STATES`).
+Everybody starts alike, so that rows of the first step are the same under all references, and are weighed once.
 
 The choice depends on data through the weights alone. Whatever is chosen is checked like any other candidate; it decides
 how many samples are drawn, not whether what they prove is right.
@@ -22,14 +23,17 @@ how many samples are drawn, not whether what they prove is right.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from fastmfg.comparing.conditional import ConditionalClass, condition_members
-from fastmfg.executors import blocks, map_tasks, thread_count
+from fastmfg.executors import map_tasks, thread_count
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.family import Family
-from fastmfg.learning.adversary import STATES_A_TASK, TEMPER, information_step
+from fastmfg.kernels.crowd import gather_rows
+from fastmfg.learning.adversary import TEMPER, information_step, reward_information
 from fastmfg.learning.recall import recalled_arrays
 from fastmfg.learning.state import State
 from fastmfg.planning.evaluate import back_up, deterministic
@@ -68,33 +72,85 @@ def has_served(state: State, started: int, survivors: int) -> bool:
     return by_information(state) and 2 * survivors <= started
 
 
+@dataclass(frozen=True)
+class FirstStep:
+    """What the first step tells at some states, and where it leads: alike under all reference policies."""
+
+    told: Floats  # [n]   information of the legal actions of the states looked at, one state after another
+    rows: Floats  # [n, S]   the mixture of the rivals' rows
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """Survivors that references are to tell apart."""
+
+    family: Family
+    members: Integers  # [n]   sorted
+    weights: Floats  # [n]   sum to one
+
+    @property
+    def leader(self) -> Integers:
+        """The likeliest of them [1]."""
+        return self.members[[int(np.argmax(self.weights))]]
+
+    @cached_property
+    def few(self) -> Rivals:
+        """The likeliest of them."""
+        chosen = np.sort(np.argsort(-self.weights, kind="stable")[:SCREENED])
+        return Rivals(self.family, self.members[chosen], self.weights[chosen] / self.weights[chosen].sum())
+
+    @cached_property
+    def first_step(self) -> FirstStep | None:
+        """The first step, weighed; None where its rows depend on the policy, or all states are looked at."""
+        f = self.family
+        if f.joint or _all_are_looked_at(f):
+            return None
+        states, legal = states_looked_at(f)[0], f.common.legal
+        anyhow = deterministic(np.tile(legal.argmax(axis=1), (f.horizon, 1)), f.n_actions)
+        conditional = condition_members(f, anyhow, self.members)
+        i, actions = np.nonzero(legal[states])
+        places = states[i] * f.n_actions + actions
+        root, mixture = np.zeros((2, places.size, f.n_states))
+        rows = np.empty((1, places.size, f.n_states))
+        for m, w in enumerate(self.weights):
+            one, zeros = slice(m, m + 1), np.zeros(places.size, dtype=np.int64)
+            aux = conditional.aux[one]
+            status = gather_rows(f.fill, f.common, f.thetas, self.members[one], aux, zeros, zeros, places, rows)
+            f.refuse_status(status, "backing information up")
+            root += w * np.sqrt(rows[0])
+            mixture += w * rows[0]
+        told = 1.0 - (root * root).sum(axis=1)
+        if f.noise is not None:
+            told += reward_information(conditional, f.noise, self.weights, 0, states)[states[i], actions]
+        return FirstStep(told, mixture)
+
+
 def better_references(state: State, candidate: int) -> list[int]:
     """Numbers of up to two candidates that bring more information than this one: a new one, and the best known."""
-    members, weights = rivals(state)
-    family = state.models._family
-    if members.size < 2:
+    apart = rivals(state)
+    if apart.members.size < 2:
         return []
     policy = np.array(state.candidates[candidate].policy)
     known = [i for i, c in enumerate(state.candidates) if c.comparison is not None and i not in state.exhausted]
     known = [i for i in known if i != candidate][-KNOWN:]
     policies = [np.array(state.candidates[i].policy) for i in known]
-    finalists = _finalists(family, members, weights, policies)
-    base, *values = informations(family, members, weights, [policy, *(policies[i] for i in finalists)])
+    finalists = _finalists(apart, policies)
+    base, *values = informations(apart, [policy, *(policies[i] for i in finalists)])
     best = int(np.argmax(values)) if values else -1
     ranked = [known[finalists[best]]] if values and values[best] > base else []
 
     def gather() -> dict[str, Floats]:
-        found, value = best_gathering(family, members, weights, policy)
+        found, value = best_gathering(apart, policy)
         return {"policy": found, "information": np.array(value)}
 
-    found = recalled_arrays("gathering", (policy, members, weights), gather)
+    found = recalled_arrays("gathering", (policy, apart.members, apart.weights), gather)
     if found["information"].item() <= max([base, *values]):
         return ranked
     return [state.register(found["policy"], "gathering"), *ranked]
 
 
-def rivals(state: State) -> tuple[Integers, Floats]:
-    """The survivors that count, sorted, and their weights: tempered likelihoods, as the adversary takes them."""
+def rivals(state: State) -> Rivals:
+    """The survivors that count, and their weights: tempered likelihoods, as the adversary takes them."""
     alive = state.alive
     order = alive[np.argsort(-state.log_likelihood[alive], kind="stable")]
     if order.size > RIVALS:
@@ -103,14 +159,15 @@ def rivals(state: State) -> tuple[Integers, Floats]:
         order = np.concatenate([order[: RIVALS // 2], rest[spread]])
     members = np.sort(order)
     tempered = np.exp(TEMPER * (state.log_likelihood[members] - state.log_likelihood[members].max()))
-    return members, tempered / tempered.sum()
+    return Rivals(state.models._family, members, tempered / tempered.sum())
 
 
-def informations(family: Family, members: Integers, weights: Floats, policies: Sequence[Floats]) -> list[float]:
-    """What the best deviation brings under each reference policy, over weighted pairs of members; an estimate."""
+def informations(rivals: Rivals, policies: Sequence[Floats]) -> list[float]:
+    """What the best deviation brings under each reference policy, over weighted pairs of rivals; an estimate."""
+    family, first = rivals.family, rivals.first_step
 
     def information(policy: Floats) -> float:
-        return estimated_information(condition_members(family, policy, members), weights)
+        return estimated_information(condition_members(family, policy, rivals.members), rivals.weights, first)
 
     return list(map_tasks(information, policies, _one_a_task(family, len(policies))))
 
@@ -120,34 +177,46 @@ def _one_a_task(family: Family, n: int) -> bool:
     return family.parallel and n >= thread_count()
 
 
-def estimated_information(conditional: ConditionalClass, weights: Floats) -> float:
+def estimated_information(conditional: ConditionalClass, weights: Floats, first: FirstStep | None = None) -> float:
     """What the best deviation brings in a conditional class, from `states_looked_at`: exact where these are all.
 
-    The values of other states are taken to be the mean of those.
+    The values of other states are taken to be the mean of those. `first`: the first step, where it is weighed already.
     """
     f = conditional.family
     start, later = states_looked_at(f)
     future = np.zeros(f.n_states)
     for h in range(f.horizon - 1, -1, -1):
         states = later if h > 0 else start
-        every = states.size == f.n_states
-        parts = blocks(f.n_states, STATES_A_TASK) if every else [range(s, s + 1) for s in states.tolist()]
-        value, _ = information_step(conditional, weights, h, future, parts)
-        future = np.full(f.n_states, value[states].mean())
-        future[states] = value[states]
+        if h == 0 and first is not None:
+            value = _first_values(f, first, start, future)
+        else:
+            value = information_step(conditional, weights, h, future, states)[0][states]
+        future = np.full(f.n_states, value.mean())
+        future[states] = value
     share = f.common.initial[start]
     return float((share * future[start]).sum() / share.sum())
 
 
-def states_looked_at(family: Family) -> tuple[Integers, Integers]:
-    """States of the first step and of later ones from which information is estimated.
+def _first_values(family: Family, first: FirstStep, states: Integers, future: Floats) -> Floats:
+    """Values of states of the first step; `future` [S]: the values of the second one."""
+    legal = family.common.legal[states]
+    q = np.full(legal.shape, -np.inf)
+    q[legal] = first.told + (first.rows * future).sum(axis=1)
+    value: Floats = q.max(axis=1)
+    return value
 
-    All of them where rows are sparse, or agents of several types: there a mean stands for no state.
-    """
+
+def states_looked_at(family: Family) -> tuple[Integers, Integers]:
+    """States of the first step and of later ones from which information is estimated."""
     every, starts = np.arange(family.n_states), np.flatnonzero(family.common.initial)
-    if family.common.successors.size or family.layout is not None:
+    if _all_are_looked_at(family):
         return starts, every
     return spread_evenly(starts, STATES), spread_evenly(every, STATES)
+
+
+def _all_are_looked_at(family: Family) -> bool:
+    """Whether a mean stands for no state: where rows are sparse, or agents of several types."""
+    return family.common.successors.size > 0 or family.layout is not None
 
 
 def spread_evenly(items: Integers, count: int) -> Integers:
@@ -155,49 +224,47 @@ def spread_evenly(items: Integers, count: int) -> Integers:
     return items[np.unique(np.linspace(0, items.size - 1, min(count, items.size)).astype(np.int64))]
 
 
-def _finalists(family: Family, members: Integers, weights: Floats, policies: Sequence[Floats]) -> list[int]:
-    """Which policies are the most informative, judged by the likeliest members; in ascending order."""
+def _finalists(rivals: Rivals, policies: Sequence[Floats]) -> list[int]:
+    """Which policies are the most informative, judged by the likeliest rivals; in ascending order."""
     if len(policies) <= FINALISTS:
         return list(range(len(policies)))
-    few = np.sort(np.argsort(-weights, kind="stable")[:SCREENED])
-    values = informations(family, members[few], weights[few] / weights[few].sum(), policies)
+    values = informations(rivals.few, policies)
     return sorted(np.argsort(-np.array(values), kind="stable")[:FINALISTS].tolist())
 
 
-def best_gathering(family: Family, members: Integers, weights: Floats, start: Floats) -> tuple[Floats, float]:
+def best_gathering(rivals: Rivals, start: Floats) -> tuple[Floats, float]:
     """The most informative gathering [H, S, A] of those tried, and its information.
 
     Empty, and minus infinity, where the game is too large, or nothing moves. Agents know their way by the likeliest
-    member's conditional model under the policy `start`.
+    rival's conditional model under the policy `start`.
     """
+    family = rivals.family
     H, S = family.horizon, family.n_states
-    count = min(GOALS, S, MOST_ENTRIES // (2 * (members.size + 2) * family.row_entries))
+    count = min(GOALS, S, MOST_ENTRIES // (2 * (rivals.members.size + 2) * family.row_entries))
     if H == 1 or count < min(LEAST_GOALS, S):
         return np.empty(0), -np.inf
-    leader = condition_members(family, start, members[[int(np.argmax(weights))]])
+    leader = condition_members(family, start, rivals.leader)
     states = spread_evenly(np.arange(S), count)
     goals = np.repeat(states[:, None], H, axis=1)
-    first, policy, value = _most_informative(leader, goals, members, weights)
+    first, policy, value = _most_informative(leader, goals, rivals)
     if H > 2:
         goals[:, :2] = first[1]
-        _, other, more = _most_informative(leader, goals, members, weights)
+        _, other, more = _most_informative(leader, goals, rivals)
         policy, value = (other, more) if more > value else (policy, value)
     return policy, value
 
 
-def _most_informative(
-    leader: ConditionalClass, goals: Integers, members: Integers, weights: Floats
-) -> tuple[Integers, Floats, float]:
+def _most_informative(leader: ConditionalClass, goals: Integers, rivals: Rivals) -> tuple[Integers, Floats, float]:
     """The goals [H] of the most informative gathering, the gathering, and its information; the first on a tie.
 
     Those that come out on top are tried as they are, and anew at the density that they lead to.
     """
     f = leader.family
     policies = list(map_tasks(lambda goal: gathering(leader, goal), goals, _one_a_task(f, len(goals))))
-    chosen = _finalists(f, members, weights, policies)
+    chosen = _finalists(rivals, policies)
     finalists = [policies[i] for i in chosen]
     finalists += [gathering(condition_members(f, policies[i], leader.members), goals[i]) for i in chosen]
-    values = informations(f, members, weights, finalists)
+    values = informations(rivals, finalists)
     best = int(np.argmax(values))
     return goals[chosen[best % len(chosen)]], finalists[best], values[best]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +10,37 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fastmfg.comparing.distance import distance_matrix
+from fastmfg.comparing.conditional import condition_class
+from fastmfg.comparing.distance import distances_to
 from fastmfg.executors import Tick
-from fastmfg.games.checks import Floats, Integers
+from fastmfg.games.checks import Integers
 from fastmfg.learning.learn import Learned
 from fastmfg.planning.evaluate import ne_gaps
 from fastmfg.reporting.experiment import BaseExperiment, Outcome
 from fastmfg.reporting.folder import write_whole
+from fastmfg.reporting.placement import place
 
 BLUE, ORANGE, GREY = "#2b6cb0", "#dd6b20", "#b8bfc9"
 MOST_DOTS = 400
-"""Models drawn at most: placing n dots takes n (n - 1) / 2 exact distances."""
+"""Models drawn at most: placing a dot takes as many exact distances as there are landmarks."""
 
 
 def save(figure: Figure, path: Path) -> None:
     write_whole(path, lambda temporary: figure.savefig(temporary, dpi=144))
 
 
-def axes(n: int, width: float, height: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(width, height), layout="constrained")
+def axes(n: int, width: float, height: float, edges: tuple[float, float, float, float] | None = None) -> Any:
+    """A figure, and n axes beside one another; sizes in inches.
+
+    `edges`: room for labels at the left of each of the axes, below, at the right and above, in inches; without them
+    matplotlib finds out, which takes longer than the drawing.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained" if edges is None else None)
     parts = figure.subplots(1, n, squeeze=False)[0]
+    if edges is not None:
+        left, bottom, right, top = edges
+        share = (left + right) / (width / n - left - right)  # between axes, of the width of one
+        figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height, share)
     for part in parts:
         part.spines[["top", "right"]].set_visible(False)
     return figure, parts
@@ -48,7 +60,7 @@ def draw_elimination(experiment: BaseExperiment, outcome: Outcome, path: Path) -
     left = [mask.sum() for mask in alive]
     gaps = ne_gaps(outcome.models, learned.policy)
     bounds = np.array([gaps[mask].max() for mask in alive])
-    figure, (count, gap) = axes(2, 9.0, 3.4)
+    figure, (count, gap) = axes(2, 9.0, 3.4, (0.65, 0.5, 0.1, 0.35))
     count.step(times, left, where="post", color=BLUE)
     count.set(xlabel="trajectories", ylabel="models left", yscale="log", title="Elimination")
     count.yaxis.set_major_formatter("{x:g}")
@@ -60,35 +72,29 @@ def draw_elimination(experiment: BaseExperiment, outcome: Outcome, path: Path) -
     save(figure, path)
 
 
-def place_by_distances(distances: Floats) -> Floats:
-    """Points [n, 2] whose distances resemble the given ones: classical multidimensional scaling, signs fixed."""
-    n = len(distances)
-    if n < 3:
-        return np.column_stack([np.arange(n) * (distances.max() if n > 1 else 0.0), np.zeros(n)])
-    centre = np.eye(n) - 1.0 / n
-    values, vectors = np.linalg.eigh(-0.5 * centre @ distances**2 @ centre)
-    points = vectors[:, -2:][:, ::-1] * np.sqrt(np.maximum(values[-2:][::-1], 0.0))
-    largest = np.abs(points).argmax(axis=0)
-    placed: Floats = points * np.where(points[largest, [0, 1]] < 0, -1.0, 1.0)
-    return placed
-
-
 def draw_models(outcome: Outcome, path: Path, tick: Tick | None = None) -> None:
-    """The models as dots under the last reference policy, placed by their mutual distances d."""
+    """The models as dots under the last reference policy, around the true one, each as far away as its distance d.
+
+    Directions come from distances to a few landmarks (`fastmfg.reporting.placement`): dots that are close to each other
+    need not be models that are.
+    """
     learned = outcome.learned
     n = len(outcome.models)
     by_importance = list(dict.fromkeys([outcome.true_model, *learned.survivors.tolist(), *range(n)]))
     keep = np.array(by_importance[:MOST_DOTS])
     policy = learned.policy if learned.reference_policy is None else learned.reference_policy
-    points = place_by_distances(distance_matrix(outcome.models[keep], policy, tick=tick))
-    alive, true = np.isin(keep, learned.survivors), keep == outcome.true_model
-    figure, (part,) = axes(1, 5.2, 4.6)
+    drawn = condition_class(outcome.models[keep], policy)
+    points = place(keep.size, partial(distances_to, drawn, tick=tick))
+    alive = np.isin(keep, learned.survivors)
+    figure, (part,) = axes(1, 5.2, 5.0, (0.7, 0.75, 0.1, 0.35))
     part.scatter(*points[~alive].T, s=22, color=GREY, label=f"eliminated ({n - learned.survivors.size})")
     part.scatter(*points[alive].T, s=34, color=BLUE, label=f"left ({learned.survivors.size})")
-    part.scatter(*points[true].T, s=150, facecolors="none", edgecolors=ORANGE, linewidths=2, label="true model")
+    part.scatter(*points[:1].T, s=150, facecolors="none", edgecolors=ORANGE, linewidths=2, label="true model")
     note = "" if keep.size == n else f" ({keep.size} of {n} drawn)"
     part.set(
-        title=f"Models under the last reference policy{note}", xlabel="placed by mutual distance d", aspect="equal"
-    )
+        title=f"Models under the last reference policy{note}",
+        xlabel="distance d from the true model; directions approximate,\nfrom distances to a few landmarks",
+        aspect="equal",
+    )  # fmt: skip
     part.legend(frameon=False, fontsize=8)
     save(figure, path)
