@@ -25,9 +25,7 @@ from fastmfg.learning.oracle import Sample, noise_of, rewards_along, sample_part
 from fastmfg.learning.state import Learned
 from fastmfg.planning.by_type import member_gaps_by_type
 from fastmfg.planning.condition import condition_game
-
-STREAM = (9,)
-"""First key of the random streams drawn here: one seed may serve a class, oracles and a run."""
+from fastmfg.streams import Stream
 
 TypeSampler = Callable[[Floats, list[Floats], int], tuple[Any, ...]]
 """``sampler(deviation_w, references, n)``: states [n, H+1] and actions [n, H] of one type, in its own numbers; rewards
@@ -78,8 +76,7 @@ class TypedOracle(_InTurn):
         aux, reward = self._condition(family.policy("reference", reference))
         uniforms, normals = np.empty((count, 2 * H + 1)), np.empty((count, H))
         for i in range(count):
-            key = np.random.SeedSequence(self.seed, spawn_key=(*STREAM, self.trajectories + i))
-            stream = np.random.default_rng(key)
+            stream = Stream.ORACLE_OF_TYPES.generator(self.seed, self.trajectories + i)
             uniforms[i] = stream.random(2 * H + 1)
             if self.noise is not None:
                 normals[i] = stream.standard_normal(H)

@@ -35,12 +35,13 @@ from fastmfg.games.checks import Floats
 from fastmfg.games.game import Game
 from fastmfg.learning.recall import recalled
 from fastmfg.learning.references import better_references, by_information
-from fastmfg.learning.state import LARGE, STREAM, Choice, State
+from fastmfg.learning.state import LARGE, Choice, State
 from fastmfg.planning.anderson import Anderson
 from fastmfg.planning.attempts import LADDER
 from fastmfg.planning.evaluation import Evaluation, evaluation_of
 from fastmfg.planning.policy_aware import as_game
 from fastmfg.planning.solve import solve
+from fastmfg.streams import Stream
 
 MIXING_STEPS = 30
 """Steps towards best responses, of stages 2 and 3."""
@@ -270,8 +271,7 @@ class Search:
 
     def _random(self) -> Iterator[int]:
         state = self.state
-        key = (*STREAM, len(state.rounds))
-        stream = np.random.default_rng(np.random.SeedSequence(state.plan.seed, spawn_key=key))
+        stream = Stream.REFERENCES.generator(state.plan.seed, len(state.rounds))
         legal = np.broadcast_to(state.models.legal, state.candidates[0].policy.shape)
         for _ in range(SPREAD):
             drawn = np.where(legal, stream.gamma(CONCENTRATION, size=legal.shape) + np.finfo(float).tiny, 0.0)

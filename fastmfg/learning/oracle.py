@@ -15,10 +15,7 @@ from fastmfg.games.game import Game, require_game
 from fastmfg.games.reward_noise import RewardNoise, reward_noise
 from fastmfg.kernels import walk as walk_kernels
 from fastmfg.planning.condition import condition_game
-
-STREAM = (2,)
-"""First key of the random streams drawn here: the same seed may serve a class and an oracle."""
-
+from fastmfg.streams import Stream
 
 Sample = tuple[Integers, Integers] | tuple[Integers, Integers, Floats]
 """States [n, H+1] and actions [n, H]; observed rewards [n, H] where these are unknown."""
@@ -89,8 +86,7 @@ class MeanFieldOracle:
         H = game.horizon
         uniforms, normals = np.empty((count, 2 * H + 1)), np.empty((count, H))
         for i in range(count):
-            key = np.random.SeedSequence(self.seed, spawn_key=(*STREAM, self.trajectories + i))
-            stream = np.random.default_rng(key)
+            stream = Stream.ORACLE.generator(self.seed, self.trajectories + i)
             uniforms[i] = stream.random(2 * H + 1)
             if self.noise is not None:
                 normals[i] = stream.standard_normal(H)

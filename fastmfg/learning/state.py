@@ -28,6 +28,7 @@ from fastmfg.learning.oracle import Oracle
 from fastmfg.learning.recall import recalled_arrays
 from fastmfg.planning.evaluate import ne_gaps
 from fastmfg.planning.solve import Solution, solve, solve_from
+from fastmfg.streams import Stream
 
 STRATEGIES = ("certified", "heuristic", "exact")
 """What `learn` can follow."""
@@ -37,9 +38,6 @@ LARGE = 1000
 
 MOST_AHEAD = 256
 """Equilibria that an executor solves before they are asked for, at most."""
-
-STREAM = (3,)
-"""First key of the random streams drawn here: one seed may serve a class, an oracle and a run."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +210,7 @@ class State:
         self.ahead: dict[int, Solution] = {}  # solved by the executor before they were asked for
         self.survivors: ModelClass = models  # as the executor needs them
         self.models, self.oracle, self.plan = models, oracle, plan
-        self.stream = np.random.default_rng(np.random.SeedSequence(plan.seed, spawn_key=STREAM))
+        self.stream = Stream.REFERENCES.generator(plan.seed)
         self.alive = np.arange(n, dtype=np.int64)
         self.log_likelihood, self.allowance = np.zeros(n), np.zeros(n)
         self.plausibility = Plausibility(n)

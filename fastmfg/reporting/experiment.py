@@ -25,9 +25,7 @@ from fastmfg.learning.oracle import MeanFieldOracle
 from fastmfg.memory import require_memory
 from fastmfg.planning.evaluate import ne_gap
 from fastmfg.reporting.folder import RESULT, claimed_folder, write_arrays, write_json
-
-STREAM = (4,)
-"""First key of the random stream that hides the true model."""
+from fastmfg.streams import Stream
 
 POLICIES_AT_ONCE = 20
 """Arrays [H, S, A] that a solver and the policies looked at take, about."""
@@ -73,7 +71,7 @@ class BaseExperiment(ABC):
     def hidden_model(self) -> int:
         """Index of the true model."""
         if self.true_model is None:
-            stream = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=STREAM))
+            stream = Stream.HIDDEN_MODEL.generator(self.seed)
             return int(stream.integers(self.n_models))
         index = whole("true_model", self.true_model, 0)
         if index >= self.n_models:
