@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from fastmfg.comparing.conditional import condition_members
 from fastmfg.comparing.distance import block_side
 from fastmfg.comparing.pivots import PIVOT_STATES, passing_pairs, pivots_of, start_order
-from fastmfg.executors import Tick, blocks
+from fastmfg.executors import Executor, Tick, blocks
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.family import Family
 from fastmfg.games.spread import spread
@@ -37,7 +36,7 @@ Pairs = tuple[Integers, Integers]
 """Models [k], models [k]: pair by pair."""
 
 
-def sums_elsewhere(family: Family, policy: Floats, executor: Any, tick: Tick | None) -> Floats:
+def sums_elsewhere(family: Family, policy: Floats, executor: Executor | None, tick: Tick | None) -> Floats:
     """``sum over the first states of mu1(s) max_a gap_1(s,a)`` between pivots and all models, [pivots, M]."""
     stretches = blocks(len(family), STRETCH * block_side(family))
     return np.concatenate(list(spread(partial(_sums, policy=policy), family, stretches, executor, tick)), axis=1)

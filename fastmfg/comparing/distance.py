@@ -14,13 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.comparing.conditional import ConditionalClass, condition_class, condition_members
-from fastmfg.executors import Tick, blocks, items_a_task, map_tasks
+from fastmfg.executors import Executor, Tick, blocks, items_a_task, map_tasks
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.family import Family
 from fastmfg.games.model_class import ModelClass, require_class
@@ -105,7 +104,11 @@ def directed_distances(conditional: ConditionalClass, wanted: Wanted | None = No
 
 
 def distance_matrix(
-    models: ModelClass, policy: ArrayLike, directed: bool = False, tick: Tick | None = None, executor: Any = None
+    models: ModelClass,
+    policy: ArrayLike,
+    directed: bool = False,
+    tick: Tick | None = None,
+    executor: Executor | None = None,
 ) -> Floats:
     """Exact distances ``[M, M]`` of all models of a class under one reference policy [H, S, A].
 
@@ -121,7 +124,7 @@ def distance_matrix(
     return distances if directed else np.maximum(distances, distances.T)
 
 
-def _distances_elsewhere(models: ModelClass, policy: ArrayLike, executor: Any, tick: Tick | None) -> Floats:
+def _distances_elsewhere(models: ModelClass, policy: ArrayLike, executor: Executor | None, tick: Tick | None) -> Floats:
     family = require_class("models", models)._family
     pi = family.policy("policy", policy)
     squares = pair_squares(family, len(models))

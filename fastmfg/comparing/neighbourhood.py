@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +23,7 @@ from fastmfg.comparing.distance import (
     pair_squares,
 )
 from fastmfg.comparing.pivots import ROUNDING, Counted, pivot_counts, pivot_matrix
-from fastmfg.executors import Tick
+from fastmfg.executors import Executor, Tick
 from fastmfg.games.checks import Floats, Integers, real
 from fastmfg.games.family import Family
 from fastmfg.games.model_class import ModelClass, require_class
@@ -90,7 +89,7 @@ def neighbourhoods(models: ModelClass, policy: ArrayLike, radius: float) -> Neig
 
 
 def neighbour_counts(
-    models: ModelClass, policy: ArrayLike, radius: float, *, executor: Any = None, tick: Tick | None = None
+    models: ModelClass, policy: ArrayLike, radius: float, *, executor: Executor | None = None, tick: Tick | None = None
 ) -> Integers:
     """``|{N : d(M,N|policy) <= radius}|`` [M] of each model M, itself included.
 
@@ -117,7 +116,9 @@ def neighbour_counts(
     return counts
 
 
-def _counted_by_squares(family: Family, policy: Floats, radius: float, executor: Any, tick: Tick | None) -> Integers:
+def _counted_by_squares(
+    family: Family, policy: Floats, radius: float, executor: Executor | None, tick: Tick | None
+) -> Integers:
     """Neighbours of all models, all pairs looked at."""
     squares, counts = pair_squares(family, len(family)), np.ones(len(family), dtype=np.int64)
     found = spread(partial(_square_counts, policy=policy, radius=radius), family, squares, executor, tick)
@@ -148,6 +149,6 @@ def _square_counts(
     return of_rows.astype(np.int64), of_cols.astype(np.int64)
 
 
-def central_model(models: ModelClass, policy: ArrayLike, radius: float, *, executor: Any = None) -> int:
+def central_model(models: ModelClass, policy: ArrayLike, radius: float, *, executor: Executor | None = None) -> int:
     """Index of the model with the most neighbours, ``Ctr(policy)``; the lowest on a tie."""
     return int(np.argmax(neighbour_counts(models, policy, radius, executor=executor)))
