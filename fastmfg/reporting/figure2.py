@@ -67,11 +67,10 @@ def run_trial(experiment: Experiment, models: LinearClass, solutions: list[Solut
     started = time.perf_counter()
     stream = Stream.HIDDEN_MODEL.generator(experiment.seed, trial)
     true_model = int(stream.integers(len(models)))
-    trial_settings = replace(experiment, true_model=true_model)
+    trial_settings = replace(experiment, true_model=true_model, identify=True)
     learned = trial_settings.learn(
         models,
         oracle_seed=experiment.seed * SEEDS_A_CLASS + trial,
-        identify=True,
         equilibria=dict(enumerate(solutions)),
     )
     gaps = gaps_in(models, true_model, solutions)
