@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import fastmfg as mfg
 from fastmfg import zoo
 from fastmfg.comparing import lower_bounds, upper_bounds
-from fastmfg.learning.by_type import start_ranges, within
+from fastmfg.learning.oracle import start_ranges, within
 
 # Classes and products
 

@@ -14,9 +14,9 @@ from fastmfg.comparing.neighbourhood import (
     Neighbourhoods,
     count_neighbours,
     find_neighbourhoods,
-    neighbour_counts,
 )
 from fastmfg.comparing.pivots import Counted
+from fastmfg.comparing.tiles import Tiles
 from fastmfg.executors import Executor
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.model_class import ModelClass
@@ -95,7 +95,6 @@ class CandidatePool:
         self._all: list[Candidate] = []
         self._number_of: dict[int, int] = {}  # of a member's equilibrium
         self._conditional: tuple[tuple[int, int], ConditionalClass] | None = None  # of a candidate, version of evidence
-        self._rest = 0, models  # version of evidence, and the survivors as a class, for the executor
 
     def __len__(self) -> int:
         return len(self._all)
@@ -165,13 +164,11 @@ class CandidatePool:
     def count(self, candidate: int, radius: float) -> Counted:
         """Sizes of the survivors' neighbourhoods under a candidate; of large classes the executor counts them."""
         if self.executor is None or not self.large:
-            return count_neighbours(self.conditional(candidate), radius)
-        survivors, version = self.evidence.survivors, self.evidence.version
-        if self._rest[0] != version:
-            self._rest = version, self.models[survivors]
+            return count_neighbours(Tiles.of(self.conditional(candidate)), radius)
         policy = np.array(self._all[candidate].policy)
-        counts = neighbour_counts(self._rest[1], policy, radius, executor=self.executor)
-        return Counted(counts, {"elsewhere": survivors.size * (survivors.size - 1) // 2})
+        return count_neighbours(
+            Tiles(self.models._family, policy, self.evidence.survivors, None, self.executor), radius
+        )
 
     def evaluated(self) -> list[tuple[int, Floats]]:
         """Numbers of the candidates whose gaps are known, with these [M]."""
