@@ -170,13 +170,25 @@ def test_distances_do_not_depend_on_the_size_of_squares(pool, monkeypatch):
         np.testing.assert_array_equal(mfg.neighbour_counts(models, pi, 0.4, executor=pool), alone[1])
 
 
+@pytest.mark.parametrize("most", [0, 10**6])
+def test_neighbours_in_large_classes_are_counted_where_pivots_are_of_no_use(pool, monkeypatch, most):
+    models = mfg.linear_class(300, 5, 3, 2, seed=2)
+    pi = models[0].uniform_policy()
+    monkeypatch.setattr("fastmfg.comparing.pivots.MOST_PAIRS", most)  # 0: all pairs are looked at
+    for radius in (0.01, 0.3, 4.0):
+        found = count_neighbours(Tiles.of_class(models, pi, pool, None), radius)
+        np.testing.assert_array_equal(found.counts, mfg.neighbour_counts(models, pi, radius))
+        assert (found.decided["pivots"] > 0) == (most > 0 and radius == 0.01)
+
+
 @pytest.mark.parametrize(("window", "stretch", "chunk"), [(192, 8, 1 << 25), (24, 1, 1000), (96, 2, 1)])
 def test_neighbours_in_large_classes_are_counted_alike(pool, monkeypatch, window, stretch, chunk):
     """Whoever counts: counts and what decided are those of this process, however the work is cut."""
     models = mfg.linear_class(300, 5, 3, 2, seed=2)
     pi, said = models[0].uniform_policy(), []
     distances, here = mfg.distance_matrix(models, pi), condition_class(models, pi)
-    for name, value in (("tiles.WINDOW", window), ("tiles.STRETCH", stretch), ("pivots.FAR_CHUNK", chunk)):
+    constants = {"tiles.WINDOW": window, "tiles.STRETCH": stretch, "pivots.FAR_CHUNK": chunk, "pivots.SHARE": 1}
+    for name, value in constants.items():
         monkeypatch.setattr(f"fastmfg.comparing.{name}", value)
     radii = (0.0, 0.05, 0.3, 0.5, 4.0) if chunk > 1 else (0.0, 0.05)
     for radius in radii:

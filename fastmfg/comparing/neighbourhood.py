@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.comparing.conditional import ConditionalClass, condition_class
-from fastmfg.comparing.pivots import Counted, Counts, Mark, pivot_counts
+from fastmfg.comparing.pivots import Counted, Mark, all_counts, pivot_counts
 from fastmfg.comparing.tiles import Tiles
 from fastmfg.executors import Executor, Tick
 from fastmfg.games.checks import Integers, real
@@ -43,11 +43,7 @@ class Neighbourhoods:
 
 def count_neighbours(tiles: Tiles, radius: float, mark: Mark = lambda i, j: None) -> Counted:
     """Sizes of the neighbourhoods of models, by position, and how pairs were decided; `mark` is told of near pairs."""
-    if len(tiles) > LARGE:
-        return pivot_counts(tiles, radius, mark)
-    counts = Counts(len(tiles), mark)
-    counts.decide(tiles, tiles.pairs(), radius)
-    return Counted(counts.counts, counts.decided)
+    return (pivot_counts if len(tiles) > LARGE else all_counts)(tiles, radius, mark)
 
 
 def find_neighbourhoods(conditional: ConditionalClass, radius: float) -> Neighbourhoods:

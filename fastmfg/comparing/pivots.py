@@ -35,6 +35,10 @@ CHUNK = 1 << 22
 FAR_CHUNK = 1 << 25
 """Pairs held at a time for an executor, which runs idle between one chunk and the next: they take about 2 GB."""
 
+SHARE, MOST_PAIRS = 32, 200_000_000
+"""For an executor pivots are of use when they leave one pair in so many, and so many in all, at most: more than that
+keeps this process busy, which sorts them, for longer than the others take to look at all pairs."""
+
 STAGES = ("pivots", "lower bound", "upper bound", "exact distance")
 """What decides pairs."""
 
@@ -105,7 +109,7 @@ def pair_masks(i: Integers, j: Integers, side: int, n: int) -> Iterator[tuple[In
 def pivot_counts(tiles: Tiles, radius: float, mark: Mark = lambda i, j: None) -> Counted:
     """Sizes of all neighbourhoods ``{N : d(M,N|pi) <= radius}``: the answers of exact distances.
 
-    `mark` is told of the positions of near pairs.
+    `mark` is told of the positions of near pairs, of some of them twice where an executor ends up with all pairs.
     """
     n, slack = len(tiles), ROUNDING * tiles.family.horizon
     pivots, stretches = pivots_of(n), tiles.stretches()
@@ -119,6 +123,8 @@ def pivot_counts(tiles: Tiles, radius: float, mark: Mark = lambda i, j: None) ->
     for left, right in passing_pairs(sums[:, order], radius + slack, CHUNK if tiles.executor is None else FAR_CHUNK):
         i, j = left, right
         seen += i.size
+        if tiles.executor is not None and seen > min(n * (n - 1) // 2 // SHARE, MOST_PAIRS):
+            return all_counts(tiles, radius, mark)
         if seen > CROWDED * n:
             if tops is None:
                 tops = np.concatenate(list(tiles.map(tile_tops, [(pivots, cols) for cols in stretches])), axis=1)
@@ -134,6 +140,13 @@ def pivot_counts(tiles: Tiles, radius: float, mark: Mark = lambda i, j: None) ->
     result = np.empty(n, dtype=np.int64)
     result[order] = counts.counts
     return Counted(result, counts.decided)
+
+
+def all_counts(tiles: Tiles, radius: float, mark: Mark = lambda i, j: None) -> Counted:
+    """Sizes of all neighbourhoods, all pairs looked at."""
+    counts = Counts(len(tiles), mark)
+    counts.decide(tiles, tiles.pairs(), radius)
+    return Counted(counts.counts, counts.decided)
 
 
 class Counts:

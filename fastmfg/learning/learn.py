@@ -110,7 +110,8 @@ def learn(
     executor : executor of concurrent.futures, or Dask client, optional
         Where NE gaps of policies in all survivors are computed, equilibria solved, some of them before they are asked
         for, and neighbours counted in large classes (`fastmfg.remote`): there that is most of the work. This process's
-        threads by default. Results are the same bytes either way.
+        threads by default. Policies, survivors and bounds are the same bytes either way; `Round.decided`
+        may count other stages where neighbours are many.
     checkpoint : path or Checkpoint, optional
         A folder in which samples and equilibria are kept. Where it holds this run, up to an interruption or its end,
         the run goes on from there (`fastmfg.learning.checkpoint`); finished rounds are told of again.
