@@ -12,6 +12,7 @@ at its own density, in units of the reward: gap_h gains that difference, and all
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,15 +34,15 @@ def require_pairs(n: int, matrices: int) -> None:
     require_numbers(f"{matrices} matrices of all pairs of {n} models", n * n * (matrices + 0.5), advice)
 
 
-def _map_pair_blocks(
-    conditional: ConditionalClass, function: Callable[[Integers, Integers, Wanted], tuple[Wanted, Floats]],
-    wanted: Wanted,
-) -> Iterator[tuple[Integers, Integers, Wanted, Floats]]:  # fmt: skip
-    """``function(rows, columns, wanted)`` of every block that holds a wanted pair, in parallel."""
-    every = ((rows, cols, wanted[np.ix_(rows, cols)]) for rows, cols in Tiles.of(conditional).pairs())
-    tasks = [task for task in every if task[2].any()]
-    for (rows, cols, _), (left, values) in zip(tasks, map_tasks(lambda task: function(*task), tasks), strict=True):
-        yield rows, cols, left, values
+def _bounded(
+    conditional: ConditionalClass, bounds: Callable[..., tuple[Wanted, Floats]], wanted: Wanted
+) -> Iterator[tuple[tuple[Any, ...], Wanted, Floats]]:
+    """``bounds(conditional, rows, columns, wanted)`` of every block that holds a wanted pair; indices of each block."""
+    tiles = Tiles.of(conditional)
+    tasks = [(rows, cols, np.ascontiguousarray(wanted[np.ix_(rows, cols)])) for rows, cols in tiles.pairs()]
+    tasks = [task for task in tasks if task[2].any()]
+    for (rows, cols, _), (left, values) in zip(tasks, tiles.map(bounds, tasks), strict=True):
+        yield np.ix_(rows, cols), left, values
 
 
 def directed_distances(conditional: ConditionalClass, wanted: Wanted | None = None) -> Floats:
@@ -88,15 +89,14 @@ def bound_low(conditional: ConditionalClass, radius: float, wanted: Wanted) -> t
     f = conditional.family
     order = start_order(f)
 
-    def bounds(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
+    def bounds(_: ConditionalClass, rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
         out = np.zeros(block.shape)
         status = distance_kernels.block_lower_bounds(*conditional.arrays, order, rows, cols, block, radius, out)
         f.refuse_status(status, "comparing models")
         return block, out
 
-    for rows, cols, block, out in _map_pair_blocks(conditional, bounds, wanted):
-        low[np.ix_(rows, cols)] = out
-        under[np.ix_(rows, cols)] = block
+    for at, block, out in _bounded(conditional, bounds, wanted):
+        low[at], under[at] = out, block
     return low, under
 
 
@@ -106,15 +106,14 @@ def bound_high(conditional: ConditionalClass, radius: float, wanted: Wanted, low
     high, under = np.full((n, n), np.inf), np.zeros((n, n), dtype=np.bool_)
     f = conditional.family
 
-    def bounds(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
+    def bounds(_: ConditionalClass, rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
         out = np.ascontiguousarray(low[np.ix_(rows, cols)])
         status = distance_kernels.block_upper_bounds(*conditional.arrays, rows, cols, block, radius, out)
         f.refuse_status(status, "comparing models")
         return block, out
 
-    for rows, cols, block, out in _map_pair_blocks(conditional, bounds, wanted):
-        high[np.ix_(rows, cols)] = np.where(block, out, np.inf)
-        under[np.ix_(rows, cols)] = block
+    for at, block, out in _bounded(conditional, bounds, wanted):
+        high[at], under[at] = np.where(block, out, np.inf), block
     return high, under
 
 
