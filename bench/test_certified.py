@@ -11,7 +11,8 @@ import fastmfg as mfg
 from bench.test_learning import DELTA, EPSILON, FEW_SEEDS, PAPER, RULES, SEEDS, SMALL, WITHOUT_CLOCK, problem, title
 from fastmfg.comparing.bridge import Centres, PolicyCover
 from fastmfg.learning import certified
-from fastmfg.learning.state import Plan, State
+from fastmfg.learning.options import LearnOptions
+from fastmfg.learning.state import State
 
 RADIUS = 0.1
 
@@ -29,20 +30,9 @@ def test_cover(benchmark, note, timing):
     note(f"{cover.size} points, 8 models, S=A=H=2", seconds)
 
 
-class NoOracle:
-    """Nothing is sampled while a round chooses."""
-
-    def sample(self, deviation, reference, n):
-        raise AssertionError("a sample was drawn")
-
-
 def started(models):
     """A run before its first round."""
-    plan = Plan.of(
-        len(models), epsilon=EPSILON, delta=DELTA, strategy="certified", adversary=None, evidence="anytime",
-        tolerance=None, radius=None, max_rounds=50, max_trajectories=None, seed=0,
-    )  # fmt: skip
-    return State(models, NoOracle(), plan, {})
+    return State(models, LearnOptions(epsilon=EPSILON, delta=DELTA))
 
 
 def test_choice(benchmark, note, timing):
@@ -64,12 +54,12 @@ def test_further_policy(benchmark, note, timing):
 
     def look():
         policy = stream.dirichlet(np.ones(models.n_actions), (models.horizon, models.n_states))
-        candidate = run.register(policy, "random")
-        run.gaps(candidate)
+        candidate = run.candidates.register(policy, "random")
+        run.candidates.gaps(candidate)
         return candidate, search.look(candidate)
 
     candidate, verdict = benchmark.pedantic(look, rounds=5 if timing else 1, warmup_rounds=1)
-    check = mfg.direct_certificate(models, run.candidates[candidate].policy, run.plan.elimination.tolerance, EPSILON)
+    check = mfg.direct_certificate(models, run.candidates[candidate].policy, run.options.elimination.tolerance, EPSILON)
     assert (verdict.holds, verdict.count, verdict.largest) == (check.holds, check.count, check.counts.max())
     note(title(size), f"{benchmark.stats.stats.median:.2f} s a policy" if timing else "right (timing off)")
 

@@ -19,65 +19,64 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args, get_type_hints
 
 from fastmfg import __version__
 from fastmfg.executors import set_thread_count
 from fastmfg.games.checks import choice
+from fastmfg.learning.options import LearnOptions
+from fastmfg.reporting.experiment import BaseExperiment, Experiment
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
-SETTINGS: dict[str, tuple[type, str]] = {
-    "models": (int, "models in the class"),
-    "states": (int, "states S"),
-    "actions": (int, "actions A"),
-    "horizon": (int, "steps H"),
-    "d_phi": (int, "state-action features"),
-    "d_psi": (int, "next-state features"),
-    "scale": (float, "largest weight of a model's own noise"),
-    "seed": (int, "seed of the class, the hidden model and the samples"),
-    "true_model": (int, "index of the hidden model (drawn from the seed)"),
-    "epsilon": (float, "wanted bound on the NE gap"),
-    "delta": (float, "allowed probability of losing the true model"),
-    "tolerance": (float, "tolerance of an elimination (epsilon)"),
-    "radius": (float, "radius of neighbourhoods (epsilon / 10)"),
-    "strategy": (str, "how reference policies are chosen"),
-    "adversary": (str, "how deviations are chosen: max, first, nash or information"),
-    "evidence": (str, "when a model is dropped: anytime or paper"),
-    "max_rounds": (int, "rounds of an elimination, and eliminations"),
-    "max_trajectories": (int, "samples at most"),
-}
-FIGURE2_SETTINGS: dict[str, tuple[type, str]] = {
+Settings = dict[str, tuple[type, str]]
+"""Options of a command: the type of each, and what it means."""
+
+
+def settings_of(kind: type[BaseExperiment]) -> Settings:
+    """Options of an experiment, those of the class first: its fields, as they are explained where they are defined."""
+    types, known = get_type_hints(kind), {each.name: each for each in fields(kind)}
+    texts = {each.name: each.metadata["help"] for each in fields(LearnOptions)}
+    texts |= {name: each.metadata["help"] for name, each in known.items() if each.metadata}
+    own = [name for name in known if name not in LEARNER]
+    return {name: ((get_args(types[name]) or (types[name],))[0], texts[name]) for name in dict.fromkeys([*own, *known])}
+
+
+LEARNER = tuple(each.name for each in fields(BaseExperiment))
+"""Settings of the learner, whatever the class."""
+
+SETTINGS = settings_of(Experiment)
+FIGURE2_SETTINGS: Settings = {
     "classes": (int, "random classes"),
     "trials": (int, "hidden models a class"),
-} | {name: setting for name, setting in SETTINGS.items() if name != "true_model"}
-SOLVE_SETTINGS: dict[str, tuple[type, str]] = {
+} | {name: setting for name, setting in SETTINGS.items() if name not in ("true_model", "identify")}
+SOLVE_SETTINGS: Settings = {
     "method": (str, "solver"),
     "tol": (float, "absolute tolerance of the NE gap"),
     "rtol": (float, "tolerance relative to the uniform policy's gap (1e-3 without --tol)"),
     "max_iterations": (int, "iterations at most"),
     "max_seconds": (float, "seconds at most"),
 }
-DIAGNOSE_SETTINGS: dict[str, tuple[type, str]] = {
+DIAGNOSE_SETTINGS: Settings = {
     "policies": (int, "policies sampled"),
     "temperature": (float, "measure the softmax best response at this temperature, not the best response"),
     "seed": (int, "seed of the sampled policies"),
 }
-SWEEP_SETTINGS: dict[str, tuple[type, str]] = {
+SWEEP_SETTINGS: Settings = {
     "scheduler_file": (str, "run on the Dask cluster whose scheduler wrote this file"),
     "workers": (int, "run in so many processes of this machine"),
     "shard": (str, "only this share of the tasks, I/N with I = 0..N-1: for job arrays"),
 }
-ZOO_SETTINGS: dict[str, tuple[type, str]] = {
+ZOO_SETTINGS: Settings = {
     "game": (str, "learn a game of the zoo instead of the linear class"),
     "grid": (list, "its unknown parameters: NAME=FROM:TO:COUNT or NAME=VALUE,VALUE,...; several"),
     "param": (list, "a parameter that all of its models share, NAME=VALUE; repeatable"),
     "reward_noise": (float, "its rewards are unknown, and observed under Gaussian noise of this standard deviation"),
 }
-LINEAR_ONLY = ("models", "states", "actions", "horizon", "d_phi", "d_psi", "scale")
+LINEAR_ONLY = tuple(name for name in SETTINGS if name not in LEARNER)
 """Settings of the linear class, not of the learner."""
 
-COMMON_SETTINGS: dict[str, tuple[type, str]] = {
+COMMON_SETTINGS: Settings = {
     "threads": (int, "threads (all CPUs allowed)"),
     "out": (str, "folder for the results"),
 }
@@ -88,7 +87,7 @@ SWITCHES = {
 FIGURE2_DEFAULTS = {"classes": 5, "trials": 5, "strategy": "heuristic", "adversary": "first", "evidence": "paper"}
 SOLVE_DEFAULTS = {"method": "auto", "max_iterations": 2000}
 DIAGNOSE_DEFAULTS = {"policies": 20, "seed": 0}
-COMMANDS: dict[str, tuple[str, dict[str, tuple[type, str]]]] = {
+COMMANDS: dict[str, tuple[str, Settings]] = {
     "learn": ("the paper's experiment: one class, one hidden model, one run", SETTINGS),
     "figure2": ("the paper's Figure 2: five classes, five hidden models each", FIGURE2_SETTINGS),
     "solve": ("a known game of the zoo", SOLVE_SETTINGS),
@@ -149,23 +148,20 @@ def defaults_of(command: str) -> dict[str, Any]:
         return dict(DIAGNOSE_DEFAULTS)
     if command == "sweep":
         return {}
-    from fastmfg.reporting.experiment import Experiment
-
     own = {field.name: field.default for field in fields(Experiment)}
     if command == "figure2":
         return {name: value for name, value in (own | FIGURE2_DEFAULTS).items() if name in FIGURE2_SETTINGS}
     return own
 
 
-def _add_options(
-    command: argparse.ArgumentParser, defaults: dict[str, Any], settings: dict[str, tuple[type, str]]
-) -> None:
+def _add_options(command: argparse.ArgumentParser, defaults: dict[str, Any], settings: Settings) -> None:
     for name, (kind, text) in settings.items():
-        default = defaults.get(name)
+        flag, default = f"--{name.replace('_', '-')}", defaults.get(name)
+        if kind is bool:
+            command.add_argument(flag, action="store_true", default=None, help=text)
+            continue
         shown = "" if default is None else f" (default {default})"
-        command.add_argument(
-            f"--{name.replace('_', '-')}", type=kind, help=text + shown, default=None, metavar=kind.__name__.upper()
-        )
+        command.add_argument(flag, type=kind, help=text + shown, default=None, metavar=kind.__name__.upper())
     command.add_argument(
         "--config", type=Path, metavar="FILE", help="TOML file of these options, names with underscores"
     )
@@ -405,7 +401,7 @@ def run_learn(
     check: Callable[[], None], options: dict[str, Any], folder: Path | None, force: bool
 ) -> tuple[dict[str, Any], str]:
     """``fastmfg learn``: the machine's and the reader's summary."""
-    from fastmfg.reporting.experiment import Experiment, run_experiment
+    from fastmfg.reporting.experiment import run_experiment
     from fastmfg.reporting.plots import draw_elimination, draw_models
     from fastmfg.reporting.resume import is_finished, read_run, resume_experiment
     from fastmfg.reporting.text import Progress, learn_summary
@@ -471,7 +467,6 @@ def run_sweep_command(
 
 def run_figure2_command(options: dict[str, Any], folder: Path | None, force: bool) -> tuple[dict[str, Any], str]:
     """``fastmfg figure2``: the machine's and the reader's summary."""
-    from fastmfg.reporting.experiment import Experiment
     from fastmfg.reporting.figure2 import figure2_summary, run_figure2
     from fastmfg.reporting.text import Progress
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 TASK_OPERATIONS = 2_000_000_000
 """Elementary operations of one task, at most, unless a single item takes more."""
@@ -22,6 +22,18 @@ Result = TypeVar("Result")
 
 Tick = Callable[[int, int], None]
 """``tick(done, total)``, called as work gets done."""
+
+
+class Executor(Protocol):
+    """Where work is done instead of by this process's threads.
+
+    An executor of `concurrent.futures` whose processes are spawned, a dask.distributed Client, or any object like the
+    former (`fastmfg.remote`).
+    """
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Any:
+        """A future of ``function(*arguments)``: with ``result()``, ``cancel()`` and ``add_done_callback``."""
+        ...
 
 
 class _Pool:

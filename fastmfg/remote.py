@@ -26,7 +26,7 @@ from multiprocessing import get_context, parent_process
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
-from fastmfg.executors import Tick, alone, set_thread_count
+from fastmfg.executors import Executor, Tick, alone, set_thread_count
 
 LEAST_SECONDS, USUAL_SECONDS = 0.5, 2.0
 """Of a block: at least the first, so that its overhead is a few percent at most; the second while much is left."""
@@ -144,7 +144,7 @@ def _follow(parent: Any) -> None:
 class _Pool:
     """An executor of `concurrent.futures`. A process that lacks the subject says so, and is then sent it."""
 
-    def __init__(self, executor: Any, function: Callable[..., Any], description: Description | None) -> None:
+    def __init__(self, executor: Executor, function: Callable[..., Any], description: Description | None) -> None:
         context = getattr(executor, "_mp_context", None)
         if context is not None and context.get_start_method() == "fork":
             raise ValueError(
@@ -229,12 +229,12 @@ def itself(description: Description) -> Description:
     return description
 
 
-def is_dask_client(executor: Any) -> bool:
+def is_dask_client(executor: object) -> bool:
     """Whether this is a dask.distributed Client; nothing is imported to see it."""
     return any(c.__name__ == "Client" and c.__module__.startswith("distributed.") for c in type(executor).__mro__)
 
 
-def _port(executor: Any, function: Callable[..., Any], description: Description | None) -> _Pool | _Dask:
+def _port(executor: Executor, function: Callable[..., Any], description: Description | None) -> _Pool | _Dask:
     if description is not None and description.size > MOST_BYTES:
         raise ValueError(
             f"the models take {description.size / 2**30:.1f} GiB, too much to be sent to every process: put them into "
@@ -320,7 +320,7 @@ class _Run:
 
 
 def completed(
-    executor: Any, function: Callable[[Any, Task], Result], tasks: Sequence[Task],
+    executor: Executor, function: Callable[[Any, Task], Result], tasks: Sequence[Task],
     description: Description | None = None, ordered: bool = False,
 ) -> Iterator[tuple[range, list[Result] | Exception]]:  # fmt: skip
     """Positions of each block with its results, or with what went wrong, as blocks are finished.
@@ -339,7 +339,7 @@ def completed(
 
 
 def map_remote(
-    executor: Any, function: Callable[[Any, Task], Result], tasks: Sequence[Task],
+    executor: Executor, function: Callable[[Any, Task], Result], tasks: Sequence[Task],
     description: Description | None = None, tick: Tick | None = None,
 ) -> Iterator[Result]:  # fmt: skip
     """``function(subject, task)`` for each task, yielded in order; an exception comes out where its block would."""

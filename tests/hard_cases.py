@@ -7,8 +7,9 @@ import numpy as np
 import fastmfg as mfg
 from fastmfg.games.zoo import hard
 from fastmfg.learning import certified
-from fastmfg.learning.learn import _eliminate
-from fastmfg.learning.state import Plan, State
+from fastmfg.learning.learn import eliminate_under
+from fastmfg.learning.options import LearnOptions
+from fastmfg.learning.state import State
 from fastmfg.planning.solution import Solution
 
 
@@ -68,20 +69,20 @@ def rounds_by_certificates(models, oracle, equilibria, epsilon, tolerance, radiu
 
     A round that converges and leaves more than half returns its policy, as the certificate says; so does one model.
     """
-    plan = Plan.of(
-        len(models), epsilon=epsilon, delta=delta, strategy="certified", adversary="max", evidence="anytime",
-        tolerance=tolerance, radius=radius, max_rounds=max_rounds, max_trajectories=None, seed=0, identify=True,
+    options = LearnOptions(
+        epsilon=epsilon, delta=delta, adversary="max", tolerance=tolerance, radius=radius, max_rounds=max_rounds,
+        identify=True,
     )  # fmt: skip
-    run, rounds = State(models, oracle, plan, dict(equilibria)), []
-    while run.alive.size > 1:
-        before, chosen = run.alive.size, certified.choose(run)
+    run, rounds = State(models, options, known=equilibria), []
+    while run.evidence.survivors.size > 1:
+        before, chosen = run.evidence.survivors.size, certified.choose(run)
         if chosen is None:
             return rounds, None
-        outcome = _eliminate(run, chosen, None)
+        outcome = eliminate_under(run, oracle, chosen)
         now = Certified(chosen.certificate, chosen.policies, before, outcome.survivors.size, outcome.converged)
         rounds.append(now)
         if now.certificate == "none" or not now.converged:
             return rounds, None
         if 2 * now.survivors > before:
             return rounds, run.candidates[chosen.candidate].policy
-    return rounds, run.equilibrium(int(run.alive[0])).policy
+    return rounds, run.equilibria.get_or_solve(int(run.evidence.survivors[0])).policy

@@ -118,8 +118,8 @@ def test_the_samples_kept_are_not_drawn_again(models, plain, tmp_path):
 
 def test_equilibria_are_not_solved_again(models, plain, tmp_path, monkeypatch):
     learn(models, checkpoint=tmp_path)
-    state = sys.modules["fastmfg.learning.state"]
-    monkeypatch.setattr(state, "solve", lambda *args, **options: pytest.fail("solved again"))
+    equilibria = sys.modules["fastmfg.learning.equilibria"]
+    monkeypatch.setattr(equilibria, "solve", lambda *args, **options: pytest.fail("solved again"))
     assert same(learn(models, checkpoint=tmp_path), plain["information"])
 
 
@@ -138,7 +138,7 @@ def test_deviations_are_not_computed_again(models, plain, tmp_path, monkeypatch)
 
 def test_comparisons_are_not_made_again(models, plain, tmp_path, monkeypatch):
     learn(models, checkpoint=tmp_path, **CHOICES["certified"])
-    for module, name in (("state", "find_neighbourhoods"), ("certified", "near_distances")):
+    for module, name in (("candidates", "find_neighbourhoods"), ("certified", "near_distances")):
         again = sys.modules[f"fastmfg.learning.{module}"]
         monkeypatch.setattr(again, name, lambda *args: pytest.fail("compared again"))
     assert same(learn(models, NoOracle(), checkpoint=tmp_path, **CHOICES["certified"]), plain["certified"])

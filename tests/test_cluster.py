@@ -22,7 +22,9 @@ from hypothesis import strategies as st
 
 import fastmfg as mfg
 from fastmfg import cluster, remote
-from fastmfg.comparing.counts_elsewhere import pairs_left
+from fastmfg.comparing.conditional import condition_class
+from fastmfg.comparing.neighbourhood import count_neighbours
+from fastmfg.comparing.tiles import Tiles
 from fastmfg.games import description, stored
 from fastmfg.games.description import code_digest, describe
 from fastmfg.planning.evaluate import _gaps_of as gaps_of
@@ -147,12 +149,14 @@ def test_a_dask_cluster_gives_the_same_bytes(form, client):
 
 
 @pytest.mark.parametrize("n", [1, 23, 24, 25, 400])
-def test_squares_of_pairs_cover_each_pair_once(n):
-    family = mfg.linear_class(1, 4, 2)._family
-    seen = np.zeros((n, n), dtype=int)
-    for rows, cols in mfg.comparing.distance.pair_squares(family, n):
-        seen[rows.start : rows.stop, cols.start : cols.stop] += 1
-    assert (seen[np.tri(n, dtype=bool)] == 1).all() and (seen <= 1).all()
+def test_tiles_cover_each_pair_once(n):
+    """Those of an executor, and blocks of pairs here."""
+    family, every = mfg.linear_class(1, 4, 2)._family, np.arange(n)
+    for conditional in (None, "here"):
+        seen = np.zeros((n, n), dtype=int)
+        for rows, cols in Tiles(family, None, every, conditional).pairs():
+            seen[np.ix_(rows, cols)] += 1
+        assert (seen[np.tri(n, k=-1, dtype=bool)] == 1).all() and (seen <= 1).all()
 
 
 def test_distances_do_not_depend_on_the_size_of_squares(pool, monkeypatch):
@@ -160,36 +164,43 @@ def test_distances_do_not_depend_on_the_size_of_squares(pool, monkeypatch):
     pi = models[0].uniform_policy()
     alone = mfg.distance_matrix(models, pi, directed=True), mfg.neighbour_counts(models, pi, 0.4)
     for a_side, most in ((1, 64), (1, 2), (16, 1)):
-        monkeypatch.setattr("fastmfg.comparing.distance.SQUARES_A_SIDE", a_side)
-        monkeypatch.setattr("fastmfg.comparing.distance.MOST_BLOCKS", most)
+        monkeypatch.setattr("fastmfg.comparing.tiles.SQUARES_A_SIDE", a_side)
+        monkeypatch.setattr("fastmfg.comparing.tiles.MOST_BLOCKS", most)
         np.testing.assert_array_equal(mfg.distance_matrix(models, pi, directed=True, executor=pool), alone[0])
         np.testing.assert_array_equal(mfg.neighbour_counts(models, pi, 0.4, executor=pool), alone[1])
 
 
 @pytest.mark.parametrize("most", [0, 10**6])
-def test_neighbours_in_large_classes_are_counted_elsewhere_too(pool, monkeypatch, most):
+def test_neighbours_in_large_classes_are_counted_where_pivots_are_of_no_use(pool, monkeypatch, most):
+    models = mfg.linear_class(300, 5, 3, 2, seed=2)
+    pi = models[0].uniform_policy()
+    monkeypatch.setattr("fastmfg.comparing.pivots.MOST_PAIRS", most)  # 0: all pairs are looked at
+    for radius in (0.01, 0.3, 4.0):
+        found = count_neighbours(Tiles.of_class(models, pi, pool, None), radius)
+        np.testing.assert_array_equal(found.counts, mfg.neighbour_counts(models, pi, radius))
+        assert (found.decided["pivots"] > 0) == (most > 0 and radius == 0.01)
+
+
+@pytest.mark.parametrize(("window", "stretch", "chunk"), [(192, 8, 1 << 25), (24, 1, 1000), (96, 2, 1)])
+def test_neighbours_in_large_classes_are_counted_alike(pool, monkeypatch, window, stretch, chunk):
+    """Whoever counts: counts and what decided are those of this process, however the work is cut."""
     models = mfg.linear_class(300, 5, 3, 2, seed=2)
     pi, said = models[0].uniform_policy(), []
-    distances = mfg.distance_matrix(models, pi)
-    monkeypatch.setattr("fastmfg.comparing.counts_elsewhere.SHARE", 1)
-    monkeypatch.setattr("fastmfg.comparing.counts_elsewhere.MOST_PAIRS", most)  # 0: all pairs are looked at
-    for radius in (0.0, 0.05, 0.3, 0.5, 4.0):
-        counts = mfg.neighbour_counts(models, pi, radius, executor=pool, tick=lambda *told: said.append(told))
-        np.testing.assert_array_equal(counts, (distances <= radius).sum(axis=1))
-        np.testing.assert_array_equal(counts, mfg.neighbour_counts(models, pi, radius))
+    distances, here = mfg.distance_matrix(models, pi), condition_class(models, pi)
+    constants = {"tiles.WINDOW": window, "tiles.STRETCH": stretch, "pivots.FAR_CHUNK": chunk, "pivots.SHARE": 1}
+    for name, value in constants.items():
+        monkeypatch.setattr(f"fastmfg.comparing.{name}", value)
+    radii = (0.0, 0.05, 0.3, 0.5, 4.0) if chunk > 1 else (0.0, 0.05)
+    for radius in radii:
+        tiles = Tiles.of_class(models, pi, pool, lambda *told: said.append(told))
+        found, expected = count_neighbours(tiles, radius), count_neighbours(Tiles.of(here), radius)
+        np.testing.assert_array_equal(found.counts, (distances <= radius).sum(axis=1))
+        np.testing.assert_array_equal(found.counts, expected.counts)
+        if chunk > 10**6:  # upper bounds to the pivots come into play when so many pairs of earlier chunks are left
+            assert found.decided == expected.decided
+        assert sum(found.decided.values()) == 300 * 299 // 2
         assert mfg.central_model(models, pi, radius, executor=pool) == mfg.central_model(models, pi, radius)
         assert said[-1][0] == said[-1][1]
-
-
-def test_pairs_left_are_in_groups_each_once():
-    sums = np.random.default_rng(0).random((8, 500))
-    radius = 0.2
-    pairs = [tuple(sorted(pair)) for group in pairs_left(sums, radius) for pair in zip(*map(list, group), strict=True)]
-    passing = (np.abs(sums[:, :, None] - sums[:, None]) <= radius).all(axis=0)
-    assert len(set(pairs)) == len(pairs) > 0
-    assert set(pairs) == {(i, j) for i, j in np.argwhere(passing) if i < j}
-    assert pairs_left(sums, 1.0) is None
-    assert pairs_left(sums, 0.0) == []
 
 
 def test_any_function_of_a_game(pool):

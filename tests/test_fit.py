@@ -28,6 +28,7 @@ from fastmfg.comparing.conditional import condition_class
 from fastmfg.learning.fit import ALARM, HALVINGS, ImplausibleWarning, Plausibility
 from fastmfg.learning.likelihood import Transitions, all_transitions
 from fastmfg.learning.observed import observed_probability, observed_rows
+from fastmfg.learning.options import EliminationOptions
 from fastmfg.learning.robust import robust_evidence
 
 CLASSES = {
@@ -171,14 +172,14 @@ def test_an_alarm_within_a_run():
     known = mfg.ModelClass.from_tables(tables, rows(rng, (4,)), "crowd-aversion")
     models, stranger = known[:5], known[5]
     run_elimination = sys.modules["fastmfg.learning.eliminate"].run_elimination
-    settings = sys.modules["fastmfg.learning.eliminate"].Settings(1e-3, 0.01, 50, "information", "anytime", 5)
+    options = EliminationOptions(tolerance=1e-3, delta=0.01, adversary="information")
     adversaries = sys.modules["fastmfg.learning.adversary"].ADVERSARIES
     conditional = condition_class(models, uniform(models))
     for game, alarm in ((models[2], False), (stranger, True)):
         sums = Plausibility(5)
         adversary = adversaries["information"](conditional, 1e-3, lambda members: None)
         out = run_elimination(
-            conditional, adversary, mfg.MeanFieldOracle(game, seed=1), settings, np.zeros(5), watch=sums.add
+            conditional, adversary, mfg.MeanFieldOracle(game, seed=1), options, np.zeros(5), watch=sums.add
         )
         assert sums.implausible(out.survivors) == alarm
         assert np.isfinite(sums.z(out.survivors)).all()

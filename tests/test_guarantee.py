@@ -4,7 +4,6 @@ The check allows as many losses as a coin of probability delta shows with error 
 threshold was set far too low, the same check must fail.
 """
 
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from scipy.stats import binom
 
 import fastmfg as mfg
+from fastmfg.learning.options import EliminationOptions
 
 ERROR = 1e-6
 RUNS = [(60, 0.05), pytest.param(400, 0.2, marks=pytest.mark.statistics)]
@@ -73,14 +73,13 @@ def test_the_true_model_is_kept(kind, evidence, adversary, n_runs, delta):
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize(("n_runs", "delta"), RUNS)
 def test_a_threshold_set_too_low_is_caught(kind, evidence, adversary, n_runs, delta, monkeypatch):
-    settings = sys.modules["fastmfg.learning.eliminate"].Settings
-    right = settings.threshold
+    right = EliminationOptions.threshold
 
-    def low(self, *args):
+    def low(self, n_models, *args):
         """Far from where it should be; with the sum of n likelihoods, log n is where all models stand at first."""
-        return 0.02 * right(self, *args) + (np.log(self.n_models) if self.evidence == "anytime" else 0.0)
+        return 0.02 * right(self, n_models, *args) + (np.log(n_models) if self.evidence == "anytime" else 0.0)
 
-    monkeypatch.setattr(settings, "threshold", low)
+    monkeypatch.setattr(EliminationOptions, "threshold", low)
     runs = many_runs(kind, evidence, adversary, n_runs, delta)
     with pytest.raises(AssertionError, match="the true model was lost"):
         check_guarantee(runs, delta)

@@ -8,7 +8,9 @@ from learning_cases import near_class
 from numpy.testing import assert_array_equal
 
 import fastmfg as mfg
-from fastmfg.learning import state as state_module
+from fastmfg.learning import equilibria as equilibria_module
+from fastmfg.learning.options import LearnOptions
+from fastmfg.learning.state import State
 
 SETTINGS = {"epsilon": 1e-3, "delta": 0.01, "max_rounds": 8}
 CHOICES = {
@@ -40,9 +42,7 @@ def assert_same(here, elsewhere):
     assert here.trajectories == elsewhere.trajectories
     for name in ("survivors", "log_likelihood", "eliminated_at"):
         assert_array_equal(getattr(here, name), getattr(elsewhere, name))
-    rounds = [
-        [replace(r, seconds=0.0, decided={}, policies=0) for r in learned.rounds] for learned in (here, elsewhere)
-    ]
+    rounds = [[replace(r, seconds=0.0) for r in learned.rounds] for learned in (here, elsewhere)]
     assert rounds[0] == rounds[1]
 
 
@@ -50,32 +50,28 @@ def assert_same(here, elsewhere):
 @pytest.mark.parametrize("choices", CHOICES)
 def test_an_executor_changes_nothing(models, executor, monkeypatch, choices, large):
     """Also where a few models are a large class, whose neighbours are counted elsewhere."""
-    monkeypatch.setattr(state_module, "LARGE", large)
-    monkeypatch.setattr("fastmfg.learning.certified.LARGE", large)
+    monkeypatch.setattr("fastmfg.learning.candidates.LARGE", large)
     here = learn(models, **CHOICES[choices])
     assert_same(here, learn(models, executor=executor, **CHOICES[choices]))
 
 
 def test_equilibria_are_solved_in_batches_and_few_for_nothing(models, executor, monkeypatch):
     batches = []
-    solve_from = state_module.solve_from
+    solve_from = equilibria_module.solve_from
 
     def seen(models, members, start, **options):
         batches.append(list(members))
         return solve_from(models, members, start, **options)
 
-    monkeypatch.setattr(state_module, "solve_from", seen)
-    plan = state_module.Plan.of(
-        14, epsilon=1e-3, delta=0.01, strategy="heuristic", adversary=None, evidence="anytime", tolerance=None,
-        radius=None, max_rounds=8, max_trajectories=None, seed=0,
-    )  # fmt: skip
-    oracle = mfg.MeanFieldOracle(models[3], seed=1)
-    away = state_module.State(models, oracle, plan, {}, executor)
-    here = state_module.State(models, oracle, plan, {})
-    assert here.order() == away.order()
-    for member in here.order():
-        assert here.equilibrium(member).policy.tobytes() == away.equilibrium(member).policy.tobytes()
-    assert list(here.solutions) == list(away.solutions) and not away.ahead
+    monkeypatch.setattr(equilibria_module, "solve_from", seen)
+    options = LearnOptions(epsilon=1e-3, delta=0.01, strategy="heuristic", max_rounds=8)
+    away = State(models, options, executor=executor)
+    here = State(models, options)
+    assert here.order_survivors() == away.order_survivors()
+    for member in here.order_survivors():
+        found = [run.equilibria.get_or_solve(member).policy for run in (here, away)]
+        assert found[0].tobytes() == found[1].tobytes()
+    assert list(here.equilibria.solved) == list(away.equilibria.solved) and not away.equilibria.ahead
     assert [len(batch) for batch in batches] == [2, 4, 7]  # the first is solved here; then as many again as are known
     assert sorted(sum(batches, [0])) == list(range(14))
 

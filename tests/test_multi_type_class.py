@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import fastmfg as mfg
 from fastmfg import zoo
 from fastmfg.comparing import lower_bounds, upper_bounds
-from fastmfg.learning.by_type import start_ranges, within
+from fastmfg.learning.oracle import start_ranges, within
 
 # Classes and products
 
@@ -107,11 +107,28 @@ def test_products_of_lifts_at_hand():
 # Oracles and learning
 
 
+def in_turn(game, seed=0, **options):
+    """An oracle whose types take turns."""
+    return mfg.MeanFieldOracle(game, seed, types_in_turn=True, **options)
+
+
 def draws(game, pieces, seed=3):
-    oracle = mfg.TypedOracle(game, seed)
+    oracle = in_turn(game, seed)
     pi = game.uniform_policy()
     states, actions = zip(*(oracle.sample(pi, pi, n) for n in pieces), strict=True)
     return np.concatenate(states), np.concatenate(actions), oracle
+
+
+def test_types_are_counted_where_they_take_turns_and_an_oracle_goes_on():
+    game = Parts(2, ((2, 3), (3, 2), (4, 1)), masked=True).game()
+    pi = game.uniform_policy()
+    whole, later = in_turn(game, 3), in_turn(game, 7)
+    first = whole.sample(pi, pi, 4)
+    later.restore(whole.state())
+    assert_array_equal(whole.sample(pi, pi, 3)[0], later.sample(pi, pi, 3)[0])
+    assert later.trajectories_by_type.tolist() == [3, 2, 2] and len(first[0]) == 4
+    with pytest.raises(ValueError, match="types do not take turns"):
+        _ = mfg.MeanFieldOracle(game).trajectories_by_type
 
 
 def test_types_take_turns():
@@ -159,7 +176,7 @@ def test_learning_names_the_noise_of_every_population():
     )
     assert len(models) == 27
     truth = models.member((2, 0, 1))
-    oracle = mfg.TypedOracle(models[truth], seed=1)
+    oracle = in_turn(models[truth], seed=1)
     learned = mfg.learn(models, oracle, epsilon=0.05, delta=0.1, identify=True)
     assert learned.survivors.tolist() == [truth]
     assert learned.ne_gap_bound <= 0.05
@@ -172,7 +189,7 @@ def test_learning_names_the_noise_of_every_population():
         assert_array_equal(part.policy, own)
 
 
-@pytest.mark.parametrize("oracle_of", [mfg.TypedOracle, mfg.MeanFieldOracle])
+@pytest.mark.parametrize("oracle_of", [in_turn, mfg.MeanFieldOracle])
 def test_bounds_are_in_units_of_the_game_with_types(oracle_of):
     models = zoo.predator_prey_class(((0.3, 0.6),) * 2, size=3, horizon=3, reward_matrix=[[0, 2], [-2, 0]])
     truth = 1
@@ -191,14 +208,14 @@ def test_bounds_are_in_units_of_the_game_with_types(oracle_of):
 @pytest.mark.parametrize("evidence", ["anytime", "paper"])
 def test_eliminations_work_on_types(adversary, evidence):
     models = zoo.predator_prey_class(((0.1, 0.9),) * 2, size=2, horizon=3, reward_matrix=np.zeros((2, 2)))
-    found = mfg.eliminate(models, mfg.TypedOracle(models[2], seed=0), models[0].uniform_policy(), tolerance=0.01,
+    found = mfg.eliminate(models, in_turn(models[2], seed=0), models[0].uniform_policy(), tolerance=0.01,
                           delta=0.1, adversary=adversary, evidence=evidence)  # fmt: skip
     assert found.survivors.tolist() == [2]
 
 
 def test_simulators_are_asked_in_the_types_own_numbers():
     game = Parts(8, ((2, 2), (3, 2))).game()
-    inner, asked = mfg.TypedOracle(game, 5), []
+    inner, asked = in_turn(game, 5), []
 
     def simulator(w):
         def sample(deviation, references, n):
@@ -305,8 +322,8 @@ def test_wrong_products():
 def test_wrong_oracles():
     game = PAIR.game()
     pi = game.uniform_policy()
-    with pytest.raises(TypeError, match="game must be a MultiTypeGame, got Game"):
-        mfg.TypedOracle(game.lift())
+    with pytest.raises(TypeError, match="types_in_turn is for a MultiTypeGame, got Game"):
+        in_turn(game.lift())
     with pytest.raises(TypeError, match="models must be a MultiTypeClass or a MultiTypeGame, got Game"):
         mfg.SimulatorOracle(game.lift(), [None, None])
     with pytest.raises(ValueError, match="simulators must hold a function for each of the 2 types, got 1"):
@@ -314,9 +331,9 @@ def test_wrong_oracles():
     with pytest.raises(TypeError, match=r"simulators\[1\] must be a function, got int"):
         mfg.SimulatorOracle(game, [print, 3])
     with pytest.raises(ValueError, match="n must be at least 1"):
-        mfg.TypedOracle(game).sample(pi, pi, 0)
+        in_turn(game).sample(pi, pi, 0)
     with pytest.raises(ValueError, match="seed must be at least 0"):
-        mfg.TypedOracle(game, seed=-1)
+        in_turn(game, seed=-1)
     zeros = (np.zeros((1, 4), dtype=np.int64), np.zeros((1, 3), dtype=np.int64))
     answers = [
         ((np.array([[0, 1, 2, 0]]), zeros[1]), ValueError, r"simulators\[0\]: states\[0, 2\] is 2: must lie in 0..1"),

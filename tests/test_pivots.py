@@ -9,6 +9,7 @@ from fastmfg import zoo
 from fastmfg.comparing import neighbourhood, pivots
 from fastmfg.comparing.conditional import condition_class
 from fastmfg.comparing.neighbourhood import find_neighbourhoods
+from fastmfg.comparing.tiles import Tiles
 
 CLASSES = {
     "dense": lambda: mfg.linear_class(70, 8, 3, 3, seed=1, scale=0.5),
@@ -32,12 +33,13 @@ def test_counts_are_those_of_all_pairs(name, crowded, monkeypatch):
     monkeypatch.setattr(pivots, "CROWDED", crowded)
     models = CLASSES[name]()
     conditional = condition_class(models, models[0].uniform_policy())
+    tiles = Tiles.of(conditional)
     distances = mfg.distance_matrix(models, models[0].uniform_policy())
     for radius in (0.0, 1e-8, 1e-4, 0.03, 0.3, 1.0, *np.quantile(distances, [0.1, 0.5, 0.9]), 2.0 * models.horizon):
-        found = pivots.pivot_counts(conditional, float(radius))
-        near, decided = pivots.pivot_matrix(conditional, float(radius))
-        assert_array_equal(near, distances <= radius)
-        assert decided == found.decided
+        marked = []
+        found = pivots.pivot_counts(tiles, float(radius), lambda i, j, told=marked: told.extend(zip(i, j, strict=True)))
+        near = {tuple(sorted(pair)) for pair in marked}
+        assert near == {(i, j) for i, j in np.argwhere(distances <= radius) if i < j} and len(near) == len(marked)
         assert_array_equal(found.counts, (distances <= radius).sum(axis=1))
         assert found.central == find_neighbourhoods(conditional, float(radius)).central
         assert sum(found.decided.values()) == len(models) * (len(models) - 1) // 2
@@ -46,10 +48,10 @@ def test_counts_are_those_of_all_pairs(name, crowded, monkeypatch):
 def test_chunks_change_nothing(monkeypatch):
     models = CLASSES["dense"]()
     policy = models[0].uniform_policy()
-    conditional = condition_class(models, policy)
-    whole = pivots.pivot_counts(conditional, 0.5)
+    tiles = Tiles.of(condition_class(models, policy))
+    whole = pivots.pivot_counts(tiles, 0.5)
     monkeypatch.setattr(pivots, "CHUNK", 3)
-    assert_array_equal(pivots.pivot_counts(conditional, 0.5).counts, whole.counts)
+    assert_array_equal(pivots.pivot_counts(tiles, 0.5).counts, whole.counts)
 
 
 def test_large_classes_are_counted_along_pivots(monkeypatch):
@@ -57,7 +59,7 @@ def test_large_classes_are_counted_along_pivots(monkeypatch):
     policy = models[0].uniform_policy()
     expected = mfg.neighbour_counts(models, policy, 0.5)
     monkeypatch.setattr(neighbourhood, "LARGE", 10)
-    monkeypatch.setattr(neighbourhood, "bound_low", None)
+    monkeypatch.setattr(Tiles, "pairs", None)  # nobody looks at all pairs
     assert_array_equal(mfg.neighbourhoods(models, policy, 0.5).counts, expected)
     assert_array_equal(mfg.neighbour_counts(models, policy, 0.5), expected)
     assert mfg.central_model(models, policy, 0.5) == int(np.argmax(expected))
@@ -65,6 +67,6 @@ def test_large_classes_are_counted_along_pivots(monkeypatch):
 
 def test_most_pairs_of_the_papers_class_are_never_looked_at():
     models = mfg.linear_class(400, 10, 4, 3, seed=5)
-    found = pivots.pivot_counts(condition_class(models, models[0].uniform_policy()), 1e-4)
+    found = pivots.pivot_counts(Tiles.of(condition_class(models, models[0].uniform_policy())), 1e-4)
     assert found.decided["pivots"] > 0.99 * 400 * 399 / 2
     assert_array_equal(found.counts, 1)

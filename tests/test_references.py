@@ -6,7 +6,7 @@ import math
 import naive_bridge as naive
 import numpy as np
 import pytest
-from learning_cases import KINDS, NoOracle, Recorder, linear, near_class, uniform
+from learning_cases import KINDS, Recorder, linear, near_class, uniform
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fastmfg as mfg
@@ -14,16 +14,12 @@ from fastmfg.comparing.conditional import condition_members
 from fastmfg.executors import set_thread_count
 from fastmfg.learning import certified, references
 from fastmfg.learning.adversary import most_information
-from fastmfg.learning.state import Plan, State
-
-PLAN = {
-    "epsilon": 1e-3, "delta": 0.1, "strategy": "certified", "adversary": None, "evidence": "anytime",
-    "tolerance": None, "radius": None, "max_rounds": 50, "max_trajectories": None, "seed": 0,
-}  # fmt: skip
+from fastmfg.learning.options import LearnOptions
+from fastmfg.learning.state import State
 
 
 def state(models, **settings):
-    return State(models, NoOracle(), Plan.of(len(models), **(PLAN | settings)), {})
+    return State(models, LearnOptions(**{"epsilon": 1e-3, "delta": 0.1} | settings))
 
 
 def conditional_rows(models, policy):
@@ -164,26 +160,26 @@ def test_what_is_chosen_tells_most_and_is_certified(kind):
     chosen = certified.choose(run)
     if chosen is None or chosen.certificate == "none" or len(models) == 1:
         return
-    numbers = (chosen.candidate, run.equilibrium_candidate(int(run.order()[0])))
+    numbers = (chosen.candidate, run.candidates.equilibrium(int(run.order_survivors()[0])))
     policies = [np.array(run.candidates[i].policy) for i in numbers]
     told = references.informations(references.rivals(run), policies)
     assert told[0] >= told[1]
     policy = run.candidates[chosen.candidate].policy
     assert (policy[:, ~models.legal] == 0).all()
-    assert mfg.direct_certificate(models, policy, run.plan.elimination.tolerance, run.plan.epsilon).holds
+    assert mfg.direct_certificate(models, policy, run.options.elimination.tolerance, run.options.epsilon).holds
 
 
 def test_rivals_are_the_likeliest_and_some_of_all():
     run = state(linear(M=40))
     assert_array_equal(references.rivals(run).members[:8], range(8))
-    run.log_likelihood = -np.random.default_rng(0).permutation(40.0 * np.arange(40)) / 10
+    run.evidence.log_likelihood = -np.random.default_rng(0).permutation(40.0 * np.arange(40)) / 10
     rivals = references.rivals(run)
     members, weights = rivals.members, rivals.weights
-    likeliest = np.argsort(-run.log_likelihood)
+    likeliest = np.argsort(-run.evidence.log_likelihood)
     assert set(likeliest[:8]) <= set(members)
     assert likeliest[39] in members
     assert (members.size, weights.argmax()) == (16, list(members).index(likeliest[0]))
-    ratio = math.exp(0.5 * (run.log_likelihood[members[3]] - run.log_likelihood[likeliest[0]]))
+    ratio = math.exp(0.5 * (run.evidence.log_likelihood[members[3]] - run.evidence.log_likelihood[likeliest[0]]))
     assert_allclose(weights[3] / weights.max(), ratio)
 
 

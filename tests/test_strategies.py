@@ -18,25 +18,16 @@ from scipy.stats import binom
 import fastmfg as mfg
 from fastmfg.comparing.bridge import Centres, PolicyCover
 from fastmfg.learning import certified, exact
-from fastmfg.learning.state import Plan, State
-
-PLAN = {
-    "delta": 0.1, "adversary": None, "evidence": "anytime", "tolerance": None, "radius": None, "max_rounds": 50,
-    "max_trajectories": None, "seed": 0,
-}  # fmt: skip
+from fastmfg.learning.options import LearnOptions
+from fastmfg.learning.state import State
 
 
 def state(models, strategy="certified", equilibria=None, grid=None, **settings):
     """A run before its first round."""
-    settings = PLAN | settings
-    constants = None
+    options, plan = LearnOptions(**{"delta": 0.1, "strategy": strategy} | settings), None
     if strategy == "exact":
-        constants = exact.constants(
-            models, epsilon=settings["epsilon"], delta=0.1, grid=grid, lipschitz=None,
-            tolerance=settings["tolerance"], radius=settings["radius"],
-        )  # fmt: skip
-    plan = Plan.of(len(models), strategy=strategy, exact=constants, **settings)
-    return State(models, NoOracle(), plan, dict(equilibria or {}))
+        options, plan = exact.plan(models, options, grid, None)
+    return State(models, options, plan, equilibria)
 
 
 def parts(models):
@@ -83,7 +74,7 @@ def test_the_search_misses_no_certificate_of_a_cover(seed):
     run = state(models, epsilon=epsilon, tolerance=tolerance)
     chosen = certified.choose(run)
     if any(check.holds for check in checks):
-        assert run.enough() or chosen.certificate == "direct"
+        assert run.candidates.enough() or chosen.certificate == "direct"
     if chosen is not None:
         policy = run.candidates[chosen.candidate].policy
         near, count, bound = looked_at(models, policy, tolerance, epsilon)
@@ -94,7 +85,7 @@ def test_the_search_misses_no_certificate_of_a_cover(seed):
         check = mfg.direct_certificate(models, policy, tolerance, epsilon)
         assert (chosen.certificate == "direct", chosen.margin) == (check.holds, check.margin)
     else:
-        assert looked_at(models, run.candidates[run.best()[1]].policy, tolerance, epsilon)[2] <= epsilon
+        assert looked_at(models, run.candidates[run.candidates.best()[1]].policy, tolerance, epsilon)[2] <= epsilon
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -250,7 +241,7 @@ def test_exact_certified_and_brute_force_agree(seed, kind):
     met = (found.gaps.max(axis=1) <= epsilon).any()  # the stopping bound, at some point
     run = state(models, epsilon=epsilon, tolerance=tolerance, radius=radius)
     chosen = certified.choose(run)
-    assert (chosen is None and run.enough()) or chosen.certificate == "direct" or not (direct.any() or met)
+    assert (chosen is None and run.candidates.enough()) or chosen.certificate == "direct" or not (direct.any() or met)
     if chosen is not None:
         at = brute_force(models, *tables, np.array(run.candidates[chosen.candidate].policy)[None])
         assert (chosen.certificate == "direct") == at.direct(tolerance, epsilon)[0]
@@ -259,7 +250,7 @@ def test_exact_certified_and_brute_force_agree(seed, kind):
     run = state(models, "exact", grid=cover, epsilon=epsilon, tolerance=tolerance, radius=radius)
     chosen = exact.choose(run)
     if chosen is None:
-        assert run.enough()
+        assert run.candidates.enough()
         return
     policy = np.array(run.candidates[chosen.candidate].policy)
     at = brute_force(models, *tables, policy[None])
@@ -448,7 +439,7 @@ def test_spirals(pull):
     settings = {"epsilon": 0.012, "tolerance": 0.0225, "radius": 0.045}
     run = state(models, equilibria=known(models), **settings)
     chosen = certified.choose(run)
-    assert run.enough() or chosen.certificate == "direct"
+    assert run.candidates.enough() or chosen.certificate == "direct"
     assert run.candidates[-1].source == "soft bridge"
 
 
@@ -471,7 +462,7 @@ def test_few_equilibria_are_solved():
     models = linear(0, M=30, S=6, scale=0.3)
     run = state(models, epsilon=0.005)
     assert certified.choose(run).policies == 1
-    assert len(run.solutions) == 1
+    assert len(run.equilibria.solved) == 1
 
 
 # The exact strategy

@@ -13,11 +13,11 @@ from numpy.testing import assert_allclose
 
 import fastmfg as mfg
 from fastmfg.comparing import (
+    PracticalConstants,
     cover_count,
     grid_size,
     lower_bounds,
     refuse_unscaled,
-    refuse_unsound,
     transfer_constant,
     upper_bounds,
 )
@@ -92,19 +92,19 @@ def test_theory_asks_for_far_more_than_practice():
     theory, practice = mfg.theory_constants(0.3, 0.1, 3, 0.0, 0.0, 8), mfg.practical_constants(0.3, 2 / 3)
     assert_allclose(theory.tol, 0.3 / 336)
     assert_allclose(practice.tol, 0.3 / 8 / (2 / 3))
-    refuse_unsound(0.3, 2 / 3, theory.eps0, theory.tol, 0.3 / 4)
+    PracticalConstants(0.3, 2 / 3, theory.eps0, theory.tol, 0.3 / 4)
 
 
 @given(st.floats(1e-9, 1e9), st.floats(1e-9, 1e9))
 def test_practical_constants_are_sound_and_no_larger_ones_are(epsilon, c):
     k = mfg.practical_constants(epsilon, c)
     assert_allclose([k.eps0 * c, k.tol * c, k.beta], [epsilon / 4, epsilon / 8, epsilon / 4], rtol=1e-12)
-    refuse_unsound(epsilon, c, k.eps0, k.tol, k.beta)
+    PracticalConstants(epsilon, c, k.eps0, k.tol, k.beta)
     for larger in ((k.eps0 * 1.001, k.tol, k.beta), (k.eps0, k.tol * 1.001, k.beta), (k.eps0, k.tol, k.beta * 1.001)):
         with pytest.raises(ValueError, match=r"beta \+ c \(eps0 \+ 2 tol\) is"):
-            refuse_unsound(epsilon, c, *larger)
+            PracticalConstants(epsilon, c, *larger)
     with pytest.raises(ValueError, match="c tol is"):
-        refuse_unsound(epsilon, c, 0.0, epsilon / (3.9 * c), 0.0)
+        PracticalConstants(epsilon, c, 0.0, epsilon / (3.9 * c), 0.0)
 
 
 # Covers

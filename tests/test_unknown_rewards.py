@@ -16,7 +16,7 @@ from reward_cases import KINDS, SIGMA, called, conditionals, paid, swept
 
 import fastmfg as mfg
 from fastmfg import cluster
-from fastmfg.comparing import counts_elsewhere, neighbourhood
+from fastmfg.comparing import neighbourhood
 from fastmfg.comparing.bridge import BridgeModel, SoftBridge
 from fastmfg.comparing.conditional import condition_class
 from fastmfg.comparing.distance import deviation_distances, lower_bounds, pair_deviation, row_gaps, upper_bounds
@@ -180,7 +180,6 @@ def test_executors(large, monkeypatch):
     )
     pi = random_policy(models)
     monkeypatch.setattr(neighbourhood, "LARGE", 1 if large else 256)
-    monkeypatch.setattr(counts_elsewhere, "SHARE", 1)  # pivots are used however many pairs they leave
     d = mfg.distance_matrix(models, pi, directed=True)
     with ThreadPoolExecutor(2) as pool:
         assert_array_equal(mfg.distance_matrix(models, pi, directed=True, executor=pool), d)

@@ -108,11 +108,11 @@ def test_populations_of_many_agents():
 def test_types_take_turns():
     game = PAIR.game()
     pi = game.join(PAIR.policies())
-    states, actions, rewards = mfg.TypedOracle(game, reward_noise=0.0).sample(pi, pi, 6)
+    states, actions, rewards = mfg.MeanFieldOracle(game, reward_noise=0.0, types_in_turn=True).sample(pi, pi, 6)
     table = mfg.condition(game, pi).reward
     assert_array_equal(rewards, table[np.arange(game.horizon), states[:, :-1], actions])
     models = mfg.MultiTypeClass([game]).with_unknown_rewards(0.0)
-    inner = mfg.TypedOracle(models[0])
+    inner = mfg.MeanFieldOracle(models[0], types_in_turn=True)
 
     def simulator(w):
         def ask(deviation, references, n):

@@ -1,6 +1,9 @@
 """All kernels compiled before they are needed, by several processes that share a cache."""
 
 import importlib
+import json
+import subprocess
+import sys
 
 import pytest
 
@@ -86,3 +89,34 @@ def test_what_takes_long_to_build_is_told(monkeypatch):
     finally:
         jit.watch_builds(None)
     assert heard == ["fill"]
+
+
+BUILT_BY_A_COMMAND = """
+import json
+import sys
+from fastmfg import warm_up
+from fastmfg.cli import main
+
+assert main(sys.argv[1:]) == 0
+names = [name for module, name in warm_up.compiled_names()]
+built = [
+    f"{module.removeprefix('fastmfg.kernels.')}.{name}"
+    for module, name in warm_up.compiled_names()
+    if getattr(sys.modules[module], name)._built is not None
+]
+print(json.dumps(built))
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["solve", "left_right", "--json"], ["learn", "--models=20", "--states=8", "--actions=3", "--horizon=2", "--json"]],
+    ids=["solve", "learn"],
+)
+def test_what_is_compiled_ahead_is_needed(command, tmp_path):
+    out = [f"--out={tmp_path / 'out'}"] if command[0] == "learn" else []
+    done = subprocess.run(
+        [sys.executable, "-c", BUILT_BY_A_COMMAND, *command, *out], capture_output=True, text=True, check=True
+    )
+    built = json.loads(done.stdout.splitlines()[-1])
+    assert set(warm_up.AHEAD[command[0]]) <= set(built)

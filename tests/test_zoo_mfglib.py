@@ -157,8 +157,8 @@ def quadratic_twin(max_state, max_action, horizon, mean_reversion=1.0, sigma=3.0
 def weights(n_states, n_actions, scale, seed, reward_seed):
     """W, B, V, C as the docstring has them; the streams are those of the game."""
     S, A = n_states, n_actions or n_states
-    moves = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
-    gains = np.random.default_rng(np.random.SeedSequence(reward_seed, spawn_key=(1,)))
+    moves = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(14,)))
+    gains = np.random.default_rng(np.random.SeedSequence(reward_seed, spawn_key=(15,)))
     shapes = [(moves, (S, S, S)), (moves, (S, A, S)), (gains, (S, S)), (gains, (S, A))]
     return [stream.uniform(-scale, scale, shape) for stream, shape in shapes]
 

@@ -20,7 +20,6 @@ from fastmfg.comparing.theory import (
     grid_size,
     practical_constants,
     refuse_unscaled,
-    refuse_unsound,
     theory_constants,
     transfer_constant,
 )
@@ -54,7 +53,6 @@ __all__ = [
     "pmbed",
     "practical_constants",
     "refuse_unscaled",
-    "refuse_unsound",
     "theory_constants",
     "transfer_constant",
     "upper_bounds",

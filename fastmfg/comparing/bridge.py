@@ -20,9 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.comparing.cells import moving_cells
 from fastmfg.comparing.conditional import ConditionalClass, condition_members
-from fastmfg.comparing.distance import below_diagonal, bound_low, directed_distances
+from fastmfg.comparing.distance import bound_low, directed_distances
 from fastmfg.comparing.neighbourhood import find_neighbourhoods
 from fastmfg.comparing.pivots import ROUNDING
+from fastmfg.comparing.tiles import below_diagonal
 from fastmfg.executors import blocks, items_a_task, map_tasks
 from fastmfg.games.checks import Floats, Integers, index_array, policy_array, real, whole
 from fastmfg.games.family import CompiledFamily, Family

@@ -33,7 +33,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.comparing.conditional import ConditionalClass, condition_members, conditional_gaps
-from fastmfg.comparing.distance import below_diagonal, bound_high, bound_low, directed_distances
+from fastmfg.comparing.distance import bound_high, bound_low, directed_distances
+from fastmfg.comparing.tiles import below_diagonal
 from fastmfg.games.checks import Floats, Integers, frozen, real
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 

@@ -11,45 +11,21 @@ at its own density, in units of the reward: gap_h gains that difference, and all
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from fastmfg.comparing.conditional import ConditionalClass, condition_class, condition_members
-from fastmfg.executors import Tick, blocks, items_a_task, map_tasks
+from fastmfg.comparing.conditional import ConditionalClass, condition_class
+from fastmfg.comparing.tiles import Tiles, Wanted, below_diagonal, start_order, tile_distances, wanted_pairs
+from fastmfg.executors import Executor, Tick, blocks, map_tasks
 from fastmfg.games.checks import Floats, Integers
-from fastmfg.games.family import Family
-from fastmfg.games.model_class import ModelClass, require_class
-from fastmfg.games.spread import spread
+from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import distance as distance_kernels
 from fastmfg.memory import require_numbers
 from fastmfg.planning.condition import occupancies
 from fastmfg.planning.evaluate import back_up
-
-Wanted = NDArray[np.bool_]
-
-SQUARES_A_SIDE, MOST_BLOCKS = 16, 64
-"""For other processes pairs are cut into about so many squares a side, of so many blocks a side at most.
-
-Whoever compares a square conditions the models on its two sides anew: the larger it is, the less that counts.
-"""
-
-
-def block_side(family: Family) -> int:
-    """Models on a side of a block of pairs."""
-    return math.isqrt(items_a_task(family.row_entries, distance_kernels.PAIR_BLOCK**2))
-
-
-def pair_blocks(family: Family, n: int) -> Iterator[tuple[Integers, Integers]]:
-    """Blocks (rows, columns) that cover the pairs i >= j of n models; the cut depends on sizes alone."""
-    edges = [np.arange(block.start, block.stop) for block in blocks(n, block_side(family))]
-    for a in range(len(edges)):
-        for b in range(a + 1):
-            yield edges[a], edges[b]
 
 
 def require_pairs(n: int, matrices: int) -> None:
@@ -58,49 +34,35 @@ def require_pairs(n: int, matrices: int) -> None:
     require_numbers(f"{matrices} matrices of all pairs of {n} models", n * n * (matrices + 0.5), advice)
 
 
-def below_diagonal(n: int) -> Wanted:
-    """The pairs i > j of n models."""
-    return np.tri(n, k=-1, dtype=np.bool_)
+def _bounded(
+    conditional: ConditionalClass, bounds: Callable[..., tuple[Wanted, Floats]], wanted: Wanted
+) -> Iterator[tuple[tuple[Any, ...], Wanted, Floats]]:
+    """``bounds(conditional, rows, columns, wanted)`` of every block that holds a wanted pair; indices of each block."""
+    tiles = Tiles.of(conditional)
+    tasks = [(rows, cols, np.ascontiguousarray(wanted[np.ix_(rows, cols)])) for rows, cols in tiles.pairs()]
+    tasks = [task for task in tasks if task[2].any()]
+    for (rows, cols, _), (left, values) in zip(tasks, tiles.map(bounds, tasks), strict=True):
+        yield np.ix_(rows, cols), left, values
 
 
-def _map_pair_blocks(
-    family: Family,
-    function: Callable[[Integers, Integers, Wanted], tuple[Wanted, Floats]],
-    wanted: Wanted,
-    tick: Tick | None = None,
-) -> Iterator[tuple[Integers, Integers, Wanted, Floats]]:
-    """``function(rows, columns, wanted)`` of every block that holds a wanted pair, in parallel."""
-    tasks = [(rows, cols) for rows, cols in pair_blocks(family, len(wanted)) if wanted[np.ix_(rows, cols)].any()]
-
-    def run(task: tuple[Integers, Integers]) -> tuple[Wanted, Floats]:
-        rows, cols = task
-        return function(rows, cols, np.ascontiguousarray(wanted[np.ix_(rows, cols)]))
-
-    for done, ((rows, cols), (left, values)) in enumerate(zip(tasks, map_tasks(run, tasks), strict=True), start=1):
-        if tick is not None:
-            tick(done, len(tasks))
-        yield rows, cols, left, values
-
-
-def directed_distances(conditional: ConditionalClass, wanted: Wanted | None = None, tick: Tick | None = None) -> Floats:
+def directed_distances(conditional: ConditionalClass, wanted: Wanted | None = None) -> Floats:
     """``[n, n]``, row M, column N: the largest ``d_dev(M, N | pi)`` over deviations; NaN for pairs not wanted."""
-    n = conditional.members.size
+    pairs = None if wanted is None else (wanted | wanted.T) & below_diagonal(conditional.members.size)
+    return _directed(Tiles.of(conditional), pairs)
+
+
+def _directed(tiles: Tiles, wanted: Wanted | None = None) -> Floats:
+    """Directed distances of the wanted pairs i > j, all of them by default, and of those the other way round."""
+    n = len(tiles)
     require_pairs(n, 2)
-    pairs = below_diagonal(n) if wanted is None else (wanted | wanted.T) & below_diagonal(n)
     result = np.full((n, n), np.nan)
     np.fill_diagonal(result, 0.0)
-    f = conditional.family
-
-    def distances(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
-        out = np.full((*block.shape, 2), np.nan)
-        status = distance_kernels.block_distances(*conditional.arrays, rows, cols, block, out)
-        f.refuse_status(status, "comparing models")
-        return block, out
-
-    for rows, cols, block, out in _map_pair_blocks(f, distances, pairs, tick):
-        i, j = np.nonzero(block)
-        result[rows[i], cols[j]] = out[i, j, 0]
-        result[cols[j], rows[i]] = out[i, j, 1]
+    tasks = [(r, c, None if wanted is None else wanted[np.ix_(r, c)]) for r, c in tiles.pairs()]
+    tasks = [task for task in tasks if task[2] is None or task[2].any()]
+    for (rows, cols, block), found in zip(tasks, tiles.map(tile_distances, tasks), strict=True):
+        i, j = np.nonzero(wanted_pairs(rows, cols) if block is None else block)
+        result[rows[i], cols[j]] = found[i, j, 0]
+        result[cols[j], rows[i]] = found[i, j, 1]
     return result
 
 
@@ -110,29 +72,20 @@ def distances_to(conditional: ConditionalClass, targets: Integers, tick: Tick | 
     Numbers are those of `distance_matrix` to the last bit; only these n k pairs are compared. `tick(done, total)`
     reports progress.
     """
-    f, n = conditional.family, conditional.members.size
-    side = block_side(f)
-    distances = np.zeros((n, targets.size))
-    tasks = [(rows, cols) for rows in blocks(n, side) for cols in blocks(targets.size, side)]
-
-    def compare(task: tuple[range, range]) -> Floats:
-        rows, cols = (np.arange(part.start, part.stop) for part in task)
-        wanted = rows[:, None] != targets[cols]
-        out = np.zeros((*wanted.shape, 2))
-        status = distance_kernels.block_distances(*conditional.arrays, rows, targets[cols], wanted, out)
-        f.refuse_status(status, "comparing models")
-        return np.where(wanted, out.max(axis=2), 0.0)
-
-    for done, ((rows, cols), found) in enumerate(zip(tasks, map_tasks(compare, tasks), strict=True), start=1):
-        distances[rows.start : rows.stop, cols.start : cols.stop] = found
-        if tick is not None:
-            tick(done, len(tasks))
+    tiles = Tiles.of(conditional, tick)
+    columns = [np.arange(block.start, block.stop) for block in blocks(targets.size, tiles.window)]
+    cuts = [(rows, cols) for rows in tiles.stretches() for cols in columns]
+    tasks = [(rows, targets[cols], np.not_equal.outer(rows, targets[cols])) for rows, cols in cuts]
+    distances = np.zeros((len(tiles), targets.size))
+    for (rows, cols), (_, _, wanted), found in zip(cuts, tasks, tiles.map(tile_distances, tasks), strict=True):
+        distances[np.ix_(rows, cols)] = np.where(wanted, found.max(axis=2), 0.0)
     return distances
 
 
 def distance_matrix(
-    models: ModelClass, policy: ArrayLike, directed: bool = False, tick: Tick | None = None, executor: Any = None
-) -> Floats:
+    models: ModelClass, policy: ArrayLike, directed: bool = False, tick: Tick | None = None,
+    executor: Executor | None = None,
+) -> Floats:  # fmt: skip
     """Exact distances ``[M, M]`` of all models of a class under one reference policy [H, S, A].
 
     Directed: ``[j, k] = max_dev d_dev(M_j, M_k | policy)``, trajectories from M_j. Otherwise the symmetric d, the
@@ -140,54 +93,8 @@ def distance_matrix(
     reports progress.
     `executor`: where the work is done (`fastmfg.remote`), in this process's threads by default.
     """
-    if executor is None:
-        distances = directed_distances(condition_class(models, policy), tick=tick)
-    else:
-        distances = _distances_elsewhere(models, policy, executor, tick)
+    distances = _directed(Tiles.of_class(models, policy, executor, tick))
     return distances if directed else np.maximum(distances, distances.T)
-
-
-def _distances_elsewhere(models: ModelClass, policy: ArrayLike, executor: Any, tick: Tick | None) -> Floats:
-    family = require_class("models", models)._family
-    pi = family.policy("policy", policy)
-    squares = pair_squares(family, len(models))
-    require_pairs(len(models), 2)
-    distances = np.empty((len(models), len(models)))
-    found = spread(partial(_square_distances, policy=pi), family, squares, executor, tick)
-    for (rows, cols), (down, across) in zip(squares, found, strict=True):
-        distances[rows.start : rows.stop, cols.start : cols.stop] = down
-        distances[cols.start : cols.stop, rows.start : rows.stop] = across
-    return distances
-
-
-def _square_distances(family: Family, square: tuple[range, range], policy: Floats) -> tuple[Floats, Floats]:
-    """Directed distances of a square: from the rows' models [R, C], from the columns' [C, R]."""
-    conditional, wanted, c = condition_square(family, policy, *square)
-    distances = directed_distances(conditional, wanted)
-    return distances[c:, : len(square[1])], distances[: len(square[1]), c:]
-
-
-def pair_squares(family: Family, n: int) -> list[tuple[range, range]]:
-    """Squares (rows, columns) that cover the pairs i >= j of n models, made of whole blocks of `pair_blocks`."""
-    side = block_side(family)
-    edges = blocks(n, side * max(1, min(MOST_BLOCKS, n // (side * SQUARES_A_SIDE))))
-    return [(edges[a], edges[b]) for a in range(len(edges)) for b in range(a + 1)]
-
-
-def condition_square(
-    family: Family, policy: Floats, rows: range, cols: range
-) -> tuple[ConditionalClass, Wanted, int]:  # fmt: skip
-    """The models of a square, those of the columns first; its pairs i > j; the position of its first row.
-
-    Blocks start where they do among all models, so that numbers are the same to the last bit.
-    """
-    if rows == cols:
-        conditional = condition_members(family, policy, np.arange(rows.start, rows.stop))
-        return conditional, below_diagonal(len(rows)), 0
-    conditional = condition_members(family, policy, np.concatenate([cols, rows]).astype(np.int64))
-    wanted = np.zeros((conditional.members.size, conditional.members.size), dtype=np.bool_)
-    wanted[len(cols) :, : len(cols)] = True
-    return conditional, wanted, len(cols)
 
 
 def bound_low(conditional: ConditionalClass, radius: float, wanted: Wanted) -> tuple[Floats, Wanted]:
@@ -196,17 +103,16 @@ def bound_low(conditional: ConditionalClass, radius: float, wanted: Wanted) -> t
     require_pairs(n, 2)
     low, under = np.zeros((n, n)), np.zeros((n, n), dtype=np.bool_)
     f = conditional.family
-    order = np.argsort(-f.common.initial, kind="stable")
+    order = start_order(f)
 
-    def bounds(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
+    def bounds(_: ConditionalClass, rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
         out = np.zeros(block.shape)
         status = distance_kernels.block_lower_bounds(*conditional.arrays, order, rows, cols, block, radius, out)
         f.refuse_status(status, "comparing models")
         return block, out
 
-    for rows, cols, block, out in _map_pair_blocks(f, bounds, wanted):
-        low[np.ix_(rows, cols)] = out
-        under[np.ix_(rows, cols)] = block
+    for at, block, out in _bounded(conditional, bounds, wanted):
+        low[at], under[at] = out, block
     return low, under
 
 
@@ -216,15 +122,14 @@ def bound_high(conditional: ConditionalClass, radius: float, wanted: Wanted, low
     high, under = np.full((n, n), np.inf), np.zeros((n, n), dtype=np.bool_)
     f = conditional.family
 
-    def bounds(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
+    def bounds(_: ConditionalClass, rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
         out = np.ascontiguousarray(low[np.ix_(rows, cols)])
         status = distance_kernels.block_upper_bounds(*conditional.arrays, rows, cols, block, radius, out)
         f.refuse_status(status, "comparing models")
         return block, out
 
-    for rows, cols, block, out in _map_pair_blocks(f, bounds, wanted):
-        high[np.ix_(rows, cols)] = np.where(block, out, np.inf)
-        under[np.ix_(rows, cols)] = block
+    for at, block, out in _bounded(conditional, bounds, wanted):
+        high[at], under[at] = np.where(block, out, np.inf), block
     return high, under
 
 

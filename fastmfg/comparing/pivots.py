@@ -9,16 +9,16 @@ bounds and exact distances, in blocks along the sorted order. No array of the si
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from fastmfg.comparing.conditional import ConditionalClass
-from fastmfg.comparing.distance import Wanted, block_side
-from fastmfg.executors import blocks, map_tasks
+from fastmfg.comparing.tiles import Tiles, Wanted, near_pairs, tile_sums, tile_tops
 from fastmfg.games.checks import Floats, Integers
-from fastmfg.kernels import distance as kernels
 
 PIVOTS, PIVOT_STATES = 8, 8
 """Pivots, evenly among the models, and the states summed over: those where most agents start."""
@@ -32,6 +32,16 @@ CROWDED = 50
 CHUNK = 1 << 22
 """Pairs that pass the pivots, of which so many are held at a time, about."""
 
+FAR_CHUNK = 1 << 25
+"""Pairs held at a time for an executor, which runs idle between one chunk and the next: they take about 2 GB."""
+
+SHARE, MOST_PAIRS = 32, 200_000_000
+"""For an executor pivots are of use when they leave one pair in so many, and so many in all, at most: more than that
+keeps this process busy, which sorts them, for longer than the others take to look at all pairs."""
+
+STAGES = ("pivots", "lower bound", "upper bound", "exact distance")
+"""What decides pairs."""
+
 
 Mark = Callable[[Integers, Integers], None]
 """``mark(i, j)``: positions of near pairs."""
@@ -42,7 +52,7 @@ class Counted:
     """Sizes of neighbourhoods, and how pairs were decided."""
 
     counts: Integers  # [n]   |B(M)|, the model itself included
-    decided: dict[str, int]  # pairs decided by "pivots", "lower bound", "upper bound", "exact distance"
+    decided: dict[str, int]  # pairs decided by each of the `STAGES`
 
     @property
     def central(self) -> int:
@@ -54,42 +64,7 @@ def pivots_of(n: int) -> Integers:
     return np.unique(np.linspace(0, n - 1, PIVOTS).astype(np.int64))
 
 
-def start_order(conditional: ConditionalClass) -> Integers:
-    """States, those where most agents start first."""
-    return np.argsort(-conditional.family.common.initial, kind="stable")
-
-
-def pivot_sums(conditional: ConditionalClass, order: Integers) -> Floats:
-    """``sum over the states of the order of mu1(s) max_a gap_1(s,a)`` between pivots and all models, [pivots, n]."""
-    f, n = conditional.family, conditional.members.size
-    pivots = pivots_of(n)
-
-    def sums(columns: range) -> Floats:
-        cols = np.arange(columns.start, columns.stop)
-        wanted, out = np.ones((pivots.size, cols.size), dtype=np.bool_), np.zeros((pivots.size, cols.size))
-        status = kernels.block_lower_bounds(*conditional.arrays, order, pivots, cols, wanted, np.inf, out)
-        f.refuse_status(status, "comparing models")
-        return out
-
-    return np.concatenate(list(map_tasks(sums, blocks(n, block_side(f)))), axis=1)
-
-
-def pivot_tops(conditional: ConditionalClass) -> Floats:
-    """Upper bounds of d between pivots and all models, [pivots, n]."""
-    f, n = conditional.family, conditional.members.size
-    pivots, low = pivots_of(n), pivot_sums(conditional, start_order(conditional))
-
-    def tops(columns: range) -> Floats:
-        cols, out = np.arange(columns.start, columns.stop), np.ascontiguousarray(low[:, columns.start : columns.stop])
-        wanted = np.ones(out.shape, dtype=np.bool_)
-        status = kernels.block_upper_bounds(*conditional.arrays, pivots, cols, wanted, np.inf, out)
-        f.refuse_status(status, "comparing models")
-        return out
-
-    return np.concatenate(list(map_tasks(tops, blocks(n, block_side(f)))), axis=1)
-
-
-def passing_pairs(sums: Floats, radius: float) -> Iterator[tuple[Integers, Integers]]:
+def passing_pairs(sums: Floats, radius: float, chunk: int) -> Iterator[tuple[Integers, Integers]]:
     """Pairs of columns (i < j) of sorted sums [pivots, n] that no pivot sets apart, a chunk at a time."""
     n = sums.shape[1]
     found: list[tuple[Integers, Integers]] = []
@@ -104,7 +79,7 @@ def passing_pairs(sums: Floats, radius: float) -> Iterator[tuple[Integers, Integ
         if i.size:
             found.append((i, i + shift))
             held += i.size
-        if held >= CHUNK:
+        if held >= chunk:
             yield _joined(found)
             found, held = [], 0
     if found:
@@ -131,74 +106,77 @@ def pair_masks(i: Integers, j: Integers, side: int, n: int) -> Iterator[tuple[In
         yield rows, cols, wanted
 
 
-def pivot_matrix(conditional: ConditionalClass, radius: float) -> tuple[Wanted, dict[str, int]]:
-    """Who is near whom [n, n], and how pairs were decided."""
-    near = np.eye(conditional.members.size, dtype=np.bool_)
-
-    def mark(i: Integers, j: Integers) -> None:
-        near[i, j] = near[j, i] = True
-
-    return near, pivot_counts(conditional, radius, mark).decided
-
-
-def pivot_counts(conditional: ConditionalClass, radius: float, mark: Mark = lambda i, j: None) -> Counted:
+def pivot_counts(tiles: Tiles, radius: float, mark: Mark = lambda i, j: None) -> Counted:
     """Sizes of all neighbourhoods ``{N : d(M,N|pi) <= radius}``: the answers of exact distances.
 
-    `mark` is told of the positions of near pairs.
+    `mark` is told of the positions of near pairs, of some of them twice where an executor ends up with all pairs.
     """
-    f, n = conditional.family, conditional.members.size
-    slack = ROUNDING * f.horizon
-    start = start_order(conditional)
-    sums = pivot_sums(conditional, start[:PIVOT_STATES])
+    n, slack = len(tiles), ROUNDING * tiles.family.horizon
+    pivots, stretches = pivots_of(n), tiles.stretches()
+    states = [(pivots, cols, PIVOT_STATES) for cols in stretches]
+    sums = np.concatenate(list(tiles.map(tile_sums, states)), axis=1)
     order = np.argsort(sums[0], kind="stable")
-    ordered = conditional.restrict(order)
-    counts = np.ones(n, dtype=np.int64)
-    decided = dict.fromkeys(("pivots", "lower bound", "upper bound", "exact distance"), 0)
-
-    def decide(task: tuple[Integers, Integers, Wanted]) -> tuple[Integers, Integers, Wanted, list[int]]:
-        rows, cols, wanted = task
-        arrays = ordered.arrays
-        asked = int(wanted.sum())
-        low = np.zeros(wanted.shape)
-        status = kernels.block_lower_bounds(*arrays, start, rows, cols, wanted, radius + slack, low)
-        f.refuse_status(status, "comparing models")
-        near, open_pairs = wanted & (low <= radius - slack), wanted
-        left = int(wanted.sum())
-        if left:
-            status = kernels.block_upper_bounds(*arrays, rows, cols, near, radius - slack, low)
-            f.refuse_status(status, "comparing models")
-            open_pairs = wanted & ~near
-        exact = int(open_pairs.sum())
-        if exact:
-            out = np.full((*wanted.shape, 2), np.inf)
-            status = kernels.block_distances(*arrays, rows, cols, open_pairs, out)
-            f.refuse_status(status, "comparing models")
-            near |= open_pairs & (out.max(axis=2) <= radius)
-        return rows, cols, near, [asked - left, left - exact, exact]
-
-    passed = seen = 0
+    ordered = tiles.reordered(order)
+    counts = Counts(n, lambda i, j: mark(order[i], order[j]))
+    seen = 0
     tops: Floats | None = None
-    for left, right in passing_pairs(sums[:, order], radius + slack):
+    for left, right in passing_pairs(sums[:, order], radius + slack, CHUNK if tiles.executor is None else FAR_CHUNK):
         i, j = left, right
         seen += i.size
+        if tiles.executor is not None and seen > min(n * (n - 1) // 2 // SHARE, MOST_PAIRS):
+            return all_counts(tiles, radius, mark)
         if seen > CROWDED * n:
-            tops = pivot_tops(conditional)[:, order] if tops is None else tops
+            if tops is None:
+                tops = np.concatenate(list(tiles.map(tile_tops, [(pivots, cols) for cols in stretches])), axis=1)
+                tops = tops[:, order]
             far = np.full(i.size, np.inf)
             for top in tops:
                 np.minimum(far, top[i] + top[j], out=far)
             near = far <= radius - slack
-            counts += np.bincount(i[near], minlength=n) + np.bincount(j[near], minlength=n)
-            mark(order[i[near]], order[j[near]])
+            counts.add(i[near], j[near])
             i, j = i[~near], j[~near]
-        passed += i.size
-        for rows, cols, near_now, by in map_tasks(decide, pair_masks(i, j, block_side(f), n)):
-            counts[rows] += near_now.sum(axis=1)
-            counts[cols] += near_now.sum(axis=0)
-            r, c = np.nonzero(near_now)
-            mark(order[rows[r]], order[cols[c]])
-            for name, number in zip(list(decided)[1:], by, strict=True):
-                decided[name] += number
-    decided["pivots"] = n * (n - 1) // 2 - passed
+        counts.decide(ordered, pair_masks(i, j, ordered.window, n), radius)
+    counts.decided["pivots"] = n * (n - 1) // 2 - sum(counts.decided.values())
     result = np.empty(n, dtype=np.int64)
-    result[order] = counts
-    return Counted(result, decided)
+    result[order] = counts.counts
+    return Counted(result, counts.decided)
+
+
+def all_counts(tiles: Tiles, radius: float, mark: Mark = lambda i, j: None) -> Counted:
+    """Sizes of all neighbourhoods, all pairs looked at."""
+    counts = Counts(len(tiles), mark)
+    counts.decide(tiles, tiles.pairs(), radius)
+    return Counted(counts.counts, counts.decided)
+
+
+class Counts:
+    """Neighbourhoods as they are counted, pair by pair."""
+
+    def __init__(self, n: int, mark: Mark) -> None:
+        self.counts = np.ones(n, dtype=np.int64)  # [n]   each model is its own neighbour
+        self.decided = dict.fromkeys(STAGES, 0)
+        self.mark = mark
+
+    def add(self, i: Integers, j: Integers) -> None:
+        """These pairs are near."""
+        self.counts += np.bincount(i, minlength=self.counts.size) + np.bincount(j, minlength=self.counts.size)
+        self.mark(i, j)
+
+    def decide(self, tiles: Tiles, tasks: Iterable[tuple[Any, ...]], radius: float) -> None:
+        """Count the near pairs of tiles (rows, columns), or (rows, columns, wanted)."""
+        near = partial(near_pairs, radius=radius, slack=ROUNDING * tiles.family.horizon)
+        sent: deque[tuple[Integers, Integers]] = deque()
+
+        def remembered() -> Iterator[tuple[Any, ...]]:
+            for task in tasks:
+                sent.append((task[0], task[1]))
+                yield task
+
+        for found, decided in tiles.map(near, remembered()):
+            rows, cols = sent.popleft()
+            self.counts[rows] += found.sum(axis=1)
+            self.counts[cols] += found.sum(axis=0)
+            r, c = np.nonzero(found)
+            self.mark(rows[r], cols[c])
+            for name, number in zip(STAGES[1:], decided.tolist(), strict=True):
+                self.decided[name] += number

@@ -23,8 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.comparing import eluder
 from fastmfg.comparing.conditional import condition_members
-from fastmfg.comparing.distance import pair_blocks
 from fastmfg.comparing.policies import policy_batch
+from fastmfg.comparing.tiles import pair_blocks
 from fastmfg.executors import blocks, map_tasks
 from fastmfg.games.checks import Floats, Integers, float_array, frozen, real, refuse_non_distributions, whole
 from fastmfg.games.family import DENSITY_TOLERANCE, CallableFamily, Family
@@ -207,7 +207,7 @@ def _aux_under(family: Family, population: Floats) -> Floats:
 def tabulate(rows: Rows) -> tuple[eluder.Table, Integers, Integers]:
     """The table of one step; its elements [X, 3] (t, s, a), and its pairs of models [P, 2]."""
     f, n = rows.family, len(rows.family)
-    tasks = [(r, c) for r, c in pair_blocks(f, n) if r[-1] > c[0]]
+    tasks = list(pair_blocks(f, n))
     parts = list(map_tasks(lambda task: _exceeding(rows, *task), tasks))
     T, S, A = rows.aux.shape[1], f.n_states, f.n_actions
     if not parts:  # a class of one model

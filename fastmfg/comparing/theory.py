@@ -50,11 +50,31 @@ class TheoryConstants:
 
 @dataclass(frozen=True)
 class PracticalConstants:
-    """Constants of the bridge certificate for a known transfer constant c."""
+    """Constants of the bridge certificate for a known transfer constant c.
 
-    eps0: float  # epsilon / (4 c)
-    tol: float  # eps0 / 2
-    beta: float  # epsilon / 4
+    Raises ValueError unless ``c tol <= epsilon/4`` and ``beta + c (eps0 + 2 tol) <= 3 epsilon/4``, which a bridge
+    relies on: a survivor N near the bridge's M has ``E_survivor <= E_M* + c tol <= E_N + 2 c tol <= E_M + c (eps0 + 2
+    tol)``.
+    """
+
+    epsilon: float
+    c: float
+    eps0: float  # radius of neighbourhoods
+    tol: float  # tolerance of eliminations
+    beta: float  # largest gap of the bridge policy in its centre
+
+    def __post_init__(self) -> None:
+        gap, factor = real("epsilon", self.epsilon, 0.0), real("c", self.c, 0.0, include_low=True)
+        for name in ("eps0", "tol", "beta"):
+            real(name, getattr(self, name), 0.0, include_low=True)
+        for text, value, most in (
+            ("c tol", factor * self.tol, gap / 4.0),
+            ("beta + c (eps0 + 2 tol)", self.beta + factor * (self.eps0 + 2.0 * self.tol), 0.75 * gap),
+        ):
+            if value > most * (1.0 + ROUNDING):
+                raise ValueError(
+                    f"{text} is {value:g}, which must be at most {most:g} for epsilon {gap:g} and c {factor:g}"
+                )
 
 
 def theory_constants(
@@ -145,27 +165,7 @@ def practical_constants(epsilon: float, c: float) -> PracticalConstants:
     """
     gap, factor = real("epsilon", epsilon, 0.0), real("c", c, 0.0)
     eps0 = gap / (4.0 * factor)
-    chosen = PracticalConstants(eps0, eps0 / 2.0, gap / 4.0)
-    refuse_unsound(gap, factor, chosen.eps0, chosen.tol, chosen.beta)
-    return chosen
-
-
-def refuse_unsound(epsilon: float, c: float, eps0: float, tol: float, beta: float) -> None:
-    """Raise unless ``c tol <= epsilon/4`` and ``beta + c (eps0 + 2 tol) <= 3 epsilon/4``: what a bridge relies on.
-
-    A survivor N near the bridge's M has ``E_survivor <= E_M* + c tol <= E_N + 2 c tol <= E_M + c (eps0 + 2 tol)``.
-    """
-    gap, factor = real("epsilon", epsilon, 0.0), real("c", c, 0.0, include_low=True)
-    radius, near = real("eps0", eps0, 0.0, include_low=True), real("tol", tol, 0.0, include_low=True)
-    limit = real("beta", beta, 0.0, include_low=True)
-    for text, value, most in (
-        ("c tol", factor * near, gap / 4.0),
-        ("beta + c (eps0 + 2 tol)", limit + factor * (radius + 2.0 * near), 0.75 * gap),
-    ):
-        if value > most * (1.0 + ROUNDING):
-            raise ValueError(
-                f"{text} is {value:g}, which must be at most {most:g} for epsilon {gap:g} and c {factor:g}"
-            )
+    return PracticalConstants(gap, factor, eps0, eps0 / 2.0, gap / 4.0)
 
 
 def refuse_unscaled(models: ModelClass, policies: Any = None) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from fastmfg.games.family import CompiledFamily, StepFunction, as_reward
 from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import linear
 from fastmfg.memory import require_numbers
+from fastmfg.streams import Stream
 
 ADVICE = "take fewer models or a smaller game"
 
@@ -119,13 +120,13 @@ def linear_class(
     whole("seed", seed, 0)
     features, psis = H * S * d * (A + e), M * H * e * S
     require_numbers(f"a linear class of {M} models", 3 * features + 2 * psis, "take fewer models or a smaller game")
-    stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+    stream = Stream.LINEAR_FEATURES.generator(seed)
     phi = stream.standard_normal((H, S, A, d))
     mu_feature = stream.standard_normal((H, S, d * e))
     psi = np.empty((M, H, e, S))
     psi[0] = stream.standard_normal((H, e, S))
     for i in range(1, M):
-        own = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, i)))
+        own = Stream.LINEAR_MODEL.generator(seed, i)
         b = own.uniform(0.0, scale, size=(H, 1, 1))
         psi[i] = (1.0 - b) * psi[0] + b * own.standard_normal((H, e, S))
     return LinearClass(phi, mu_feature, psi, _random_start(S, stream))

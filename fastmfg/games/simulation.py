@@ -29,9 +29,7 @@ from fastmfg.games.reward_noise import RewardNoise
 from fastmfg.games.rows import Rows, draw, split
 from fastmfg.kernels import crowd as kernels
 from fastmfg.memory import require_numbers
-
-STREAM = (8,)
-"""First key of the random streams drawn here: the same seed may serve a class, an oracle and a population."""
+from fastmfg.streams import Stream
 
 CROWD, TAGGED, START, ACT, MOVE, OBSERVE = range(6)
 """Lanes of random numbers."""
@@ -99,7 +97,7 @@ class Population:
         self.sizes = _sizes(n_agents, None if layout is None else layout.n_types)
         self.n_agents = sum(self.sizes)
         self._slices = [slice(0, family.n_states)] if layout is None else [states for states, _ in layout.types()]
-        self._root = int(np.random.SeedSequence(self.seed, spawn_key=STREAM).generate_state(1, np.uint64)[0])
+        self._root = int(Stream.POPULATION.sequence(self.seed).generate_state(1, np.uint64)[0])
         self._per = np.empty(family.n_states)  # [S]   a state that so many agents are in has density 1
         for states, size in zip(self._slices, self.sizes, strict=True):
             self._per[states] = float(size * len(self.sizes))

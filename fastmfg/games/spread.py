@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from fastmfg.executors import Tick, map_tasks
+from fastmfg.executors import Executor, Tick, map_tasks
 from fastmfg.games.description import describe
 from fastmfg.games.family import Family
 from fastmfg.remote import map_remote
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def spread(
-    function: Callable[[Family, Task], Result], family: Family, tasks: Sequence[Task], executor: Any = None,
+    function: Callable[[Family, Task], Result], family: Family, tasks: Sequence[Task], executor: Executor | None = None,
     tick: Tick | None = None,
 ) -> Iterator[Result]:  # fmt: skip
     """``function(family, task)`` of each task, yielded in order; ``tick(done, len(tasks))`` as they are done.

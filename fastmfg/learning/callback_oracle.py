@@ -25,9 +25,7 @@ from fastmfg.games.checks import (
 )
 from fastmfg.games.rows import draw
 from fastmfg.learning.oracle import Sample
-
-STREAM = (11,)
-"""First key of the random streams drawn here: the same seed may serve a class and an oracle."""
+from fastmfg.streams import Stream
 
 SEEDS = 2**31
 """Environments are seeded below this: some take no larger seed."""
@@ -144,8 +142,8 @@ class CallbackOracle:
         states, actions = np.empty((count, H + 1), dtype=np.int64), np.empty((count, H), dtype=np.int64)
         rewards = np.empty((count, H))
         for i in range(count):
-            key = np.random.SeedSequence(self.seed, spawn_key=(*STREAM, self.trajectories))
-            answer = self.walker(dev.copy(), ref.copy(), np.random.default_rng(key))
+            rng = Stream.CALLBACK_ORACLE.generator(self.seed, self.trajectories)
+            answer = self.walker(dev.copy(), ref.copy(), rng)
             walked = _trajectory(answer, H, S, A, self.rewarded)
             states[i], actions[i] = walked[:2]
             if len(walked) == 3:

@@ -35,12 +35,13 @@ from fastmfg.games.checks import Floats
 from fastmfg.games.game import Game
 from fastmfg.learning.recall import recalled
 from fastmfg.learning.references import better_references, by_information
-from fastmfg.learning.state import LARGE, STREAM, Choice, State
+from fastmfg.learning.state import Choice, State
 from fastmfg.planning.anderson import Anderson
 from fastmfg.planning.attempts import LADDER
 from fastmfg.planning.evaluation import Evaluation, evaluation_of
 from fastmfg.planning.policy_aware import as_game
 from fastmfg.planning.solve import solve
+from fastmfg.streams import Stream
 
 MIXING_STEPS = 30
 """Steps towards best responses, of stages 2 and 3."""
@@ -88,13 +89,13 @@ def choose(state: State) -> Choice | None:
     """
     search = Search(state)
     for candidate in search.candidates():
-        state.gaps(candidate)
-        if state.enough():
+        state.candidates.gaps(candidate)
+        if state.candidates.enough():
             return None
         verdict = search.look(candidate)
         if verdict.holds and not verdict.useless:
             return search.most_informative(verdict)
-    state.searched = state.alive.size
+    state.searched = state.evidence.version
     return search.fallback()
 
 
@@ -102,45 +103,41 @@ class Search:
     """One search among the survivors of a run."""
 
     def __init__(self, state: State) -> None:
-        self.state = state
-        self.order = state.order()
+        self.state, self.pool, self.options = state, state.candidates, state.options
+        self.survivors = state.evidence.survivors  # nothing is sampled during a search
+        self.order = state.order_survivors()
         self.verdicts: dict[int, Verdict] = {}
 
     def look(self, candidate: int) -> Verdict:
         """Check a candidate against the survivors."""
-        state = self.state
-        comparison = state.compare(candidate)
+        comparison = self.pool.compare(candidate)
         counts = comparison.counts
-        rejecting = state.gaps(candidate)[state.alive] > state.plan.epsilon
+        rejecting = self.pool.gaps(candidate)[self.survivors] > self.options.epsilon
         count = int(counts[rejecting].max(initial=0))
-        holds = count <= state.alive.size // 2
+        holds = count <= self.survivors.size // 2
         self.verdicts[candidate] = Verdict(candidate, count, int(counts.max()), holds, comparison.converged)
         return self.verdicts[candidate]
 
     def choice(self, verdict: Verdict, certificate: str) -> Choice:
-        state = self.state
         margin = self._margin(verdict.candidate)
-        branch = "scatter" if verdict.largest <= state.alive.size // 2 else "crowd"
-        return Choice(
-            branch, verdict.candidate, verdict.largest, state.compare(verdict.candidate).decided, certificate, margin,
-            len(self.verdicts),
-        )  # fmt: skip
+        branch = "scatter" if verdict.largest <= self.survivors.size // 2 else "crowd"
+        decided = self.pool.compare(verdict.candidate).decided
+        return Choice(branch, verdict.candidate, verdict.largest, decided, certificate, margin, len(self.verdicts))
 
     def _margin(self, candidate: int) -> float:
         """The certificate's margin; in large classes 0, or CLEAR where no tolerance up to so much larger denies it."""
-        state = self.state
-        tolerance = state.plan.elimination.tolerance
-        if state.alive.size > LARGE:
-            wider = state.count(candidate, (1.0 + CLEAR) * tolerance)
-            return CLEAR if int(wider.counts.max()) <= state.alive.size // 2 else 0.0
-        conditional = state.conditional(candidate)
-        gaps, epsilon = state.gaps(candidate)[state.alive], state.plan.epsilon
+        tolerance = self.options.elimination.tolerance
+        if self.pool.large:
+            wider = self.pool.count(candidate, (1.0 + CLEAR) * tolerance)
+            return CLEAR if int(wider.counts.max()) <= self.survivors.size // 2 else 0.0
+        conditional = self.pool.conditional(candidate)
+        gaps, epsilon = self.pool.gaps(candidate)[self.survivors], self.options.epsilon
 
         def compute() -> Floats:
             near = near_distances(conditional, tolerance)
-            return np.array(certify_direct(near, gaps, epsilon, state.alive).margin)
+            return np.array(certify_direct(near, gaps, epsilon, self.survivors).margin)
 
-        inputs = (conditional.policy, gaps, state.alive, np.array([tolerance, epsilon]))
+        inputs = (conditional.policy, gaps, self.survivors, np.array([tolerance, epsilon]))
         return float(recalled("margin", inputs, compute).item())
 
     def most_informative(self, first: Verdict) -> Choice | None:
@@ -150,8 +147,8 @@ class Search:
         """
         state = self.state
         for candidate in better_references(state, first.candidate) if by_information(state) else []:
-            state.gaps(candidate)
-            if state.enough():
+            self.pool.gaps(candidate)
+            if self.pool.enough():
                 return None
             verdict = self.look(candidate)
             if verdict.holds and not verdict.useless:
@@ -160,7 +157,7 @@ class Search:
 
     def fallback(self) -> Choice | None:
         """The candidate with the smallest count that still tells survivors apart; the first on a tie."""
-        usable = [v for v in self.verdicts.values() if not v.useless and v.candidate not in self.state.exhausted]
+        usable = [v for v in self.verdicts.values() if not v.useless and v.candidate not in self.pool.exhausted]
         best = min(usable, key=lambda verdict: verdict.count, default=None)
         return None if best is None else self.choice(best, "none")
 
@@ -169,21 +166,21 @@ class Search:
     def candidates(self) -> Iterator[int]:
         """Numbers of candidates, one at a time: each is looked at before the next is asked for."""
         state = self.state
-        likeliest = state.equilibrium_candidate(self.order[0])
+        likeliest = self.pool.equilibrium(self.order[0])
         yield likeliest
-        known = [i for i in range(len(state.candidates)) if i != likeliest]
+        known = [i for i in range(len(self.pool)) if i != likeliest]
         yield from known
         for member in self.order[1:]:
-            candidate = state.equilibrium_candidate(member)
+            candidate = self.pool.equilibrium(member)
             if candidate not in self.verdicts:
                 yield candidate
-        if state.searched == state.alive.size:  # nothing has changed since all this was tried
+        if state.searched == state.evidence.version:  # nothing has changed since all this was tried
             return
         yield from itertools.islice(self._later_stages(), self._affordable())
 
     def _affordable(self) -> int:
         """How many policies are looked at beyond the equilibria: all of them but in large classes of large games."""
-        n = self.state.alive.size
+        n = self.survivors.size
         return max(LEAST_LOOKS, MOST_ENTRIES // (n * n * self.state.models._family.row_entries))
 
     def _later_stages(self) -> Iterator[int]:
@@ -196,35 +193,32 @@ class Search:
         yield from self._cover()
 
     def _new(self, policy: Floats, source: str) -> int:
-        return self.state.register(policy, source)
+        return self.pool.register(policy, source)
 
     def _tight_equilibria(self) -> Iterator[int]:
         """Equilibria of the likeliest survivors anew: a loose gap does not locate one in a flat game."""
+        tol = TIGHT * self.options.epsilon
         state = self.state
         for member in self.order[:TIGHT_EQUILIBRIA]:
-            loose = state.equilibrium(member)
-            if loose.ne_gap > TIGHT * state.plan.epsilon:
+            loose = state.equilibria.get_or_solve(member)
+            if loose.ne_gap > tol:
                 game = Game._of(state.models._family, member)
-                tight = solve(
-                    game, tol=TIGHT * state.plan.epsilon, max_iterations=TIGHT_ITERATIONS, initial_policy=loose.policy
-                )
+                tight = solve(game, tol=tol, max_iterations=TIGHT_ITERATIONS, initial_policy=loose.policy)
                 yield self._new(tight.policy, "equilibrium")
 
     def _central(self, candidate: int) -> int:
         """The central model under a candidate, an index of the class."""
-        state = self.state
-        return int(state.alive[state.count(candidate, state.plan.radius).central])
+        return int(self.survivors[self.pool.count(candidate, self.options.neighbourhood_radius).central])
 
     def _least_gap_in_own_centre(self) -> int:
         """The candidate looked at whose gap in its own central model is smallest."""
-        state = self.state
-        return min(self.verdicts, key=lambda candidate: state.gaps(candidate)[self._central(candidate)])
+        return min(self.verdicts, key=lambda candidate: self.pool.gaps(candidate)[self._central(candidate)])
 
     def _towards_centre(self, candidate: int) -> Iterator[int]:
         """``pi += (BR_Ctr(pi) - pi) / (t + 2)``."""
         state = self.state
         for t in range(MIXING_STEPS):
-            policy = np.array(state.candidates[candidate].policy)
+            policy = np.array(self.pool[candidate].policy)
             game = Game._of(state.models._family, self._central(candidate))
             response = evaluation_of(game, policy).best_response
             candidate = self._new(policy + (response - policy) / (t + 2), "centre")
@@ -233,8 +227,8 @@ class Search:
     def _soft_bridge(self, start: int) -> Iterator[int]:
         """Best-response mixing on the soft bridge, then Anderson acceleration with each step of the ladder."""
         state = self.state
-        game = as_game(SoftBridge(state.models, state.plan.radius, SOFTNESS, candidates=state.alive))
-        last = best = evaluation_of(game, np.array(state.candidates[start].policy))
+        game = as_game(SoftBridge(state.models, self.options.neighbourhood_radius, SOFTNESS, candidates=self.survivors))
+        last = best = evaluation_of(game, np.array(self.pool[start].policy))
         for t in range(MIXING_STEPS):
             if self._located(last):
                 return
@@ -251,28 +245,26 @@ class Search:
                     return
 
     def _located(self, last: Evaluation) -> bool:
-        return last.gap <= TIGHT * self.state.plan.epsilon
+        return last.gap <= TIGHT * self.options.epsilon
 
     def _bisections(self) -> Iterator[int]:
         """Where the central model switches between two equilibria."""
-        state = self.state
-        ends = [(state.equilibrium_candidate(m), self._central(state.equilibrium_candidate(m))) for m in self.order]
+        ends = [(self.pool.equilibrium(m), self._central(self.pool.equilibrium(m))) for m in self.order]
         pairs = [(a, b) for a, b in itertools.pairwise(ends) if a[1] != b[1]]
         for (left, centre), (right, _) in pairs[:BISECTIONS]:
-            low, high = (np.array(state.candidates[end].policy) for end in (left, right))
+            low, high = (np.array(self.pool[end].policy) for end in (left, right))
             for _ in range(HALVINGS):
                 middle = self._new((low + high) / 2, "bisection")
                 yield middle
                 if self._central(middle) == centre:
-                    low = state.candidates[middle].policy
+                    low = self.pool[middle].policy
                 else:
-                    high = state.candidates[middle].policy
+                    high = self.pool[middle].policy
 
     def _random(self) -> Iterator[int]:
         state = self.state
-        key = (*STREAM, len(state.rounds))
-        stream = np.random.default_rng(np.random.SeedSequence(state.plan.seed, spawn_key=key))
-        legal = np.broadcast_to(state.models.legal, state.candidates[0].policy.shape)
+        stream = Stream.REFERENCES.generator(self.options.seed, len(state.rounds))
+        legal = np.broadcast_to(state.models.legal, self.pool[0].policy.shape)
         for _ in range(SPREAD):
             drawn = np.where(legal, stream.gamma(CONCENTRATION, size=legal.shape) + np.finfo(float).tiny, 0.0)
             yield self._new(drawn / drawn.sum(axis=-1, keepdims=True), "random")
@@ -285,10 +277,10 @@ class Search:
         state = self.state
         for steps in COVER_STEPS:
             try:
-                cover = PolicyCover(state.models, steps, limit=COVER_POINTS // state.alive.size)
+                cover = PolicyCover(state.models, steps, limit=COVER_POINTS // self.survivors.size)
             except ValueError:  # too many points: a coarser grid, or none
                 continue
-            model = BridgeModel(state.models, state.plan.radius, candidates=state.alive, cover=cover)
+            model = BridgeModel(state.models, self.options.neighbourhood_radius, candidates=self.survivors, cover=cover)
             yield self._new(cover.policy(model.centres.scattering), "cover")
-            yield self._new(solve(model, tol=TIGHT * state.plan.epsilon).policy, "cover")
+            yield self._new(solve(model, tol=TIGHT * self.options.epsilon).policy, "cover")
             return

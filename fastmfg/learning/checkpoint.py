@@ -181,7 +181,7 @@ class Tape:
     """The parts of a run that a checkpoint stands behind."""
 
     oracle: Oracle
-    solutions: dict[int, Solution]
+    equilibria: SolutionFiles | None = None
     finish_round: Callable[[int], Any] = lambda rounds: None
     """Called with the number of rounds finished, after each."""
 
@@ -197,7 +197,7 @@ def recorded(
     is closed at the end.
     """
     if checkpoint is None:
-        yield Tape(oracle, known)
+        yield Tape(oracle)
         return
     if not isinstance(checkpoint, (Checkpoint, str, os.PathLike)):
         raise TypeError(f"checkpoint must be a path or a Checkpoint, got {type(checkpoint).__name__}")
@@ -206,7 +206,7 @@ def recorded(
         held._begin(run_digest(models, settings, known), oracle)
         try:
             with recalling(held.folder):
-                yield Tape(TapedOracle(held, oracle, models), KnownSolutions(held, known), _finisher(held))
+                yield Tape(TapedOracle(held, oracle, models), SolutionFiles(held), _finisher(held))
         finally:
             held.save()  # whatever ended the run
     finally:
@@ -264,35 +264,23 @@ def question_digest(deviation: Floats, reference: Floats, n: int) -> bytes:
     return content.digest()
 
 
-class KnownSolutions(dict[int, Solution]):
-    """Equilibria by model; those of an earlier process are read when they are first asked for.
+class SolutionFiles:
+    """Equilibria in a checkpoint's folder, a file a model. A damaged file is told of, and as good as none."""
 
-    The order in which they become known is then that of an uninterrupted run. A damaged file is solved again. The first
-    equilibrium of a model is the one that is kept.
-    """
-
-    def __init__(self, held: Checkpoint, known: dict[int, Solution]) -> None:
-        super().__init__(known)
+    def __init__(self, held: Checkpoint) -> None:
         self.held = held
         names = (SOLUTION.fullmatch(path.name) for path in held.folder.iterdir())
-        self.stored = {int(match[1]) for match in names if match}
+        self.unread = {int(match[1]) for match in names if match}
 
-    def __contains__(self, member: object) -> bool:
-        if not super().__contains__(member) and member in self.stored:
-            assert isinstance(member, int)
-            self.stored.discard(member)
-            if (solution := self._read(member)) is not None:
-                super().__setitem__(member, solution)
-        return super().__contains__(member)
+    def holds(self, member: int) -> bool:
+        """Whether there is an equilibrium of this model that has not been loaded yet."""
+        return member in self.unread
 
-    def __setitem__(self, member: int, solution: Solution) -> None:
-        if not super().__contains__(member):
-            arrays = {"policy": solution.policy, "history": solution.history}
-            facts = {key: getattr(solution, key) for key in ("ne_gap", "iterations", "converged", "method")}
-            write_sealed(self._path(member), self.held._journal.identity | {"solution": facts}, arrays)
-        super().__setitem__(member, solution)
-
-    def _read(self, member: int) -> Solution | None:
+    def load(self, member: int) -> Solution | None:
+        """Read the equilibrium of a model; None when there is none that can be read."""
+        if member not in self.unread:
+            return None
+        self.unread.discard(member)
         try:
             header, arrays = read_sealed(self._path(member))
         except DamagedFileError as error:
@@ -302,6 +290,12 @@ class KnownSolutions(dict[int, Solution]):
         if header != self.held._journal.identity:
             return None
         return Solution(policy=frozen(arrays["policy"]), history=frozen(arrays["history"]), **facts)
+
+    def save(self, member: int, solution: Solution) -> None:
+        """Write the equilibrium of a model."""
+        arrays = {"policy": solution.policy, "history": solution.history}
+        facts = {key: getattr(solution, key) for key in ("ne_gap", "iterations", "converged", "method")}
+        write_sealed(self._path(member), self.held._journal.identity | {"solution": facts}, arrays)
 
     def _path(self, member: int) -> Path:
         return self.held.folder / f"equilibrium-{member:06d}"

@@ -22,9 +22,7 @@ from fastmfg.games.checks import Floats, Integers, frozen, probability, real, wh
 from fastmfg.games.game import Game
 from fastmfg.games.simulation import Episode, Population
 from fastmfg.planning.evaluate import ne_gap
-
-STREAM = (10,)
-"""First key of the random stream drawn here: one seed may serve several things."""
+from fastmfg.streams import Stream
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ def independent_learners(
     if size * tau >= 1.0:
         raise ValueError(f"step * temperature must be less than 1, got {size * tau:g}")
     learners = _Learners(population, probability("exploration", exploration))
-    rng = np.random.default_rng(np.random.SeedSequence(population.seed, spawn_key=STREAM))
+    rng = Stream.INDEPENDENT_LEARNERS.generator(population.seed)
     history, measured = [ne_gap(game, learners.average())], [0]
     for i in range(n_rounds):
         learners.learn(i, rng, size, tau)

@@ -27,15 +27,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.comparing.conditional import ConditionalClass, condition_members
-from fastmfg.games.checks import Floats, Integers, choice, float_array, frozen, policy_array, real, whole
+from fastmfg.games.checks import Floats, Integers, float_array, frozen, policy_array, whole
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.learning.adversary import ADVERSARIES, Adversary
 from fastmfg.learning.likelihood import Transitions, all_transitions, log_likelihoods, transitions_at
+from fastmfg.learning.options import EliminationOptions
 from fastmfg.learning.oracle import Oracle, Sample, checked_sample, require_oracle
 from fastmfg.learning.robust import refuse_unknown_rewards, robust_evidence
 from fastmfg.planning.solve import solve_models
-
-EVIDENCE = ("anytime", "paper")
 
 
 @dataclass(frozen=True)
@@ -49,25 +48,6 @@ class Elimination:
     converged: bool  # no two survivors are farther apart than the tolerance, under any deviation
     eliminated_at: Integers  # [M]   trajectories of this call after which a model was dropped; -1: it was not
     allowance: Floats  # [M]   what misspecification allows a model to fall behind, above the threshold; else 0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a run eliminates."""
-
-    tolerance: float
-    delta: float
-    max_rounds: int
-    adversary: str
-    evidence: str
-    n_models: int
-    misspecification: float = 0.0
-
-    def threshold(self, horizon: int, earlier_calls: int) -> float:
-        """What a survivor may fall behind: "anytime" the log of all likelihoods' sum, "paper" the largest one's."""
-        if self.evidence == "anytime":
-            return math.log(self.n_models / self.delta)
-        return math.log(horizon * self.n_models * self.max_rounds * (earlier_calls + 1) / self.delta)
 
 
 Stop = Callable[[Integers], bool]
@@ -154,7 +134,7 @@ def run_elimination(
     conditional: ConditionalClass,
     adversary: Adversary,
     oracle: Oracle,
-    settings: Settings,
+    options: EliminationOptions,
     log_likelihood: Floats,
     *,
     allowance: Floats | None = None,
@@ -169,25 +149,25 @@ def run_elimination(
     ``on_draw(trajectories of this call, survivors left)`` is called after every round.
     """
     H = conditional.family.horizon
-    threshold = settings.threshold(H, earlier_calls)
-    mixed = settings.evidence == "anytime"
-    run = _Run(conditional, oracle, log_likelihood, threshold, mixed, settings.misspecification, allowance, watch)
+    threshold = options.threshold(log_likelihood.size, H, earlier_calls)
+    mixed = options.evidence == "anytime"
+    run = _Run(conditional, oracle, log_likelihood, threshold, mixed, options.misspecification, allowance, watch)
     rounds = 0
 
     def enough(survivors: Integers) -> bool:
         return stop(survivors) or adversary.done(run.alive)
 
-    while rounds < settings.max_rounds and not enough(run.survivors):
+    while rounds < options.max_rounds and not enough(run.survivors):
         left = budget - run.trajectories
-        if left < 1 or (settings.evidence == "paper" and left < 2 * H):
+        if left < options.least_draw(H):
             break
         deviation = adversary.deviation(run.alive, run.log_likelihood[run.survivors])
-        if settings.evidence == "paper":
+        if options.evidence == "paper":
             _paper_round(run, deviation)
         else:
             # what information chooses discriminates at least as well as the reference policy itself
             pair = [conditional.policy, deviation]
-            policies = [deviation] * (2 * H) if settings.adversary == "information" else pair
+            policies = [deviation] * (2 * H) if options.adversary == "information" else pair
             _anytime_round(run, policies[: int(min(left, len(policies)))], enough)
         rounds += 1
         on_draw(run.trajectories, run.alive.size)
@@ -265,15 +245,10 @@ def eliminate(
     require_oracle(oracle)
     pi = policy_array("policy", policy, models.legal, models.horizon)
     n = len(models)
-    settings = Settings(
-        real("tolerance", tolerance, 0.0),
-        real("delta", delta, 0.0, 1.0),
-        whole("max_rounds", max_rounds, 1),
-        choice("adversary", adversary, tuple(ADVERSARIES)),
-        choice("evidence", evidence, EVIDENCE),
-        n,
-        real("misspecification", misspecification, 0.0, 1.0, include_low=True),
-    )
+    options = EliminationOptions(
+        tolerance=tolerance, delta=delta, max_rounds=max_rounds, adversary=adversary, evidence=evidence,
+        misspecification=misspecification,
+    )  # fmt: skip
     members = (
         np.arange(n, dtype=np.int64) if candidates is None else np.sort(member_indices("candidates", candidates, n))
     )
@@ -282,13 +257,13 @@ def eliminate(
     conditional = condition_members(models._family, pi, members)
 
     def equilibria(chosen: Integers) -> Floats:
-        return np.stack([solution.policy for solution in solve_models(models, chosen, tol=settings.tolerance / 2)])
+        return np.stack([solution.policy for solution in solve_models(models, chosen, tol=options.tolerance / 2)])
 
     return run_elimination(
         conditional,
-        ADVERSARIES[settings.adversary](conditional, settings.tolerance, equilibria),
+        ADVERSARIES[options.adversary](conditional, options.tolerance, equilibria),
         oracle,
-        settings,
+        options,
         evidence_so_far,
         allowance=allowed,
         earlier_calls=whole("earlier_calls", earlier_calls, 0),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastmfg.comparing.bridge import BridgeModel, PolicyCover
@@ -29,14 +30,14 @@ from fastmfg.comparing.theory import (
     grid_size,
     practical_constants,
     refuse_unscaled,
-    refuse_unsound,
     theory_constants,
     transfer_constant,
 )
 from fastmfg.games.checks import real, whole
 from fastmfg.games.model_class import ModelClass
 from fastmfg.learning import heuristic
-from fastmfg.learning.state import Choice, Constants, State
+from fastmfg.learning.options import LearnOptions
+from fastmfg.learning.state import Choice, ExactPlan, State
 from fastmfg.planning.solve import solve
 
 TIGHT = 0.01
@@ -46,58 +47,56 @@ SMALLEST_WIDTH = 1e-15
 """Covers finer than this are not even counted: grids k/N are no longer exact in floating numbers."""
 
 
-def constants(
-    models: ModelClass, *, epsilon: float, delta: float, grid: int | PolicyCover | None,
-    lipschitz: Sequence[float] | None, tolerance: float | None, radius: float | None,
-) -> Constants:  # fmt: skip
-    """Constants from what is given: a grid size, Lipschitz constants (L_T, L_r), or both.
+def plan(
+    models: ModelClass, options: LearnOptions, grid: int | PolicyCover | None, lipschitz: Sequence[float] | None
+) -> tuple[LearnOptions, ExactPlan]:
+    """The cover that is searched, and the options with the tolerance and radius that go with it, where not given.
 
-    Lipschitz constants alone: those of the theory, for rewards in [0, 1/H]. With a grid: the practical ones of
-    `practical_constants`. A grid alone: radius epsilon/4, tolerance epsilon/8, and no claim that needs a Lipschitz
-    constant.
+    From a grid size, Lipschitz constants (L_T, L_r), or both. Lipschitz constants alone: as theory has it, for rewards
+    in [0, 1/H]. With a grid: `practical_constants`. A grid alone: radius epsilon/4, tolerance epsilon/8, and no claim
+    that needs a Lipschitz constant.
     """
-    eps = real("epsilon", epsilon, 0.0)
+    eps = options.epsilon
     if lipschitz is None:
         if grid is None:
             raise ValueError(
                 "strategy 'exact' needs grid=N, the steps of its cover, or lipschitz=(L_T, L_r) to compute N from"
             )
-        return _constants(models, grid, eps / 4, eps / 8, None, tolerance, radius)
+        return _plan(models, options, grid, eps / 4, eps / 8, None)
     L_T, L_r = _checked_lipschitz(lipschitz)
     refuse_unscaled(models)
     H = models.horizon
     if grid is None:
-        theory = theory_constants(eps, delta, H, L_r, L_T, len(models))
+        theory = theory_constants(eps, options.delta, H, L_r, L_T, len(models))
         if theory.eps_bar < SMALLEST_WIDTH:
             raise ValueError(
                 f"theory asks for a cover of width eps_bar = {theory.eps_bar:g}, beyond what numbers can hold: give a "
                 "grid size (what is found is checked whatever it is), or use strategy='certified'"
             )
         steps = grid_size(theory.eps_bar, int(models.legal.sum(axis=1).max()))
-        return _constants(models, steps, theory.eps0, theory.tol, eps / 4, tolerance, radius)
+        return _plan(models, options, steps, theory.eps0, theory.tol, eps / 4)
     c = transfer_constant((H - 1) / H, H, L_r, unknown_rewards=models.reward_noise is not None)
     if c == 0.0:  # one step: gaps are alike in all models
-        return _constants(models, grid, eps / 4, eps / 8, eps / 4, tolerance, radius)
+        return _plan(models, options, grid, eps / 4, eps / 8, eps / 4)
     practical = practical_constants(eps, c)
-    chosen = _constants(models, grid, practical.eps0, practical.tol, practical.beta, tolerance, radius)
-    refuse_unsound(eps, c, chosen.radius, chosen.tolerance, practical.beta)
-    return chosen
+    chosen, cover = _plan(models, options, grid, practical.eps0, practical.tol, practical.beta)
+    replace(practical, eps0=chosen.neighbourhood_radius, tol=chosen.elimination.tolerance)  # refuses unsound ones
+    return chosen, cover
 
 
-def _constants(
-    models: ModelClass, grid: int | PolicyCover, radius: float, tolerance: float, beta: float | None,
-    own_tolerance: float | None, own_radius: float | None,
-) -> Constants:  # fmt: skip
-    """The constants, with those that the user sets himself; the cover is counted."""
+def _plan(
+    models: ModelClass, options: LearnOptions, grid: int | PolicyCover, radius: float, tolerance: float,
+    beta: float | None,
+) -> tuple[LearnOptions, ExactPlan]:  # fmt: skip
+    """Options that were given stay; the cover is counted."""
     cover = grid if isinstance(grid, PolicyCover) else PolicyCover(models, whole("grid", grid, 1))
     cells = tuple((int(h), int(s)) for h, s in cover.cells)
-    return Constants(
-        cover.steps,
-        cells if isinstance(grid, PolicyCover) else None,
-        radius if own_radius is None else real("radius", own_radius, 0.0),
-        tolerance if own_tolerance is None else real("tolerance", own_tolerance, 0.0),
-        beta,
+    chosen = replace(
+        options,
+        radius=radius if options.radius is None else real("radius", options.radius, 0.0),
+        tolerance=tolerance if options.tolerance is None else options.tolerance,
     )
+    return chosen, ExactPlan(cover.steps, cells if isinstance(grid, PolicyCover) else None, beta)
 
 
 def _checked_lipschitz(values: Any) -> tuple[float, float]:
@@ -113,52 +112,51 @@ def choose(state: State) -> Choice | None:
     Where neither tells any survivors apart, which a fine cover does not let happen, the heuristic goes on. None when a
     bound is met, or nothing is left.
     """
-    likeliest = state.order()[0]
-    state.gaps(state.equilibrium_candidate(likeliest))
-    if state.enough():
+    pool, survivors = state.candidates, state.evidence.survivors
+    likeliest = state.order_survivors()[0]
+    pool.gaps(pool.equilibrium(likeliest))
+    if pool.enough():
         return None
-    assert state.plan.exact is not None
-    cover = PolicyCover(state.models, state.plan.exact.steps, cells=state.plan.exact.cells)
-    model = BridgeModel(state.models, state.plan.radius, candidates=state.alive, cover=cover)
+    assert state.exact is not None
+    cover = PolicyCover(state.models, state.exact.steps, cells=state.exact.cells)
+    model = BridgeModel(state.models, state.options.neighbourhood_radius, candidates=survivors, cover=cover)
     point = model.centres.scattering
-    if int(model.centres.count[point]) <= state.alive.size / 2:
-        candidate = state.register(cover.policy(point), "cover")
-        if not state.compare(candidate).converged:
+    if int(model.centres.count[point]) <= survivors.size / 2:
+        candidate = pool.register(cover.policy(point), "cover")
+        if not pool.compare(candidate).converged:
             return _chosen(state, candidate, cover.size)
-    solution = solve(model, tol=TIGHT * state.plan.epsilon, seed=state.plan.seed)
-    candidate = state.register(solution.policy, "bridge")
-    state.gaps(candidate)
-    if state.enough():
+    solution = solve(model, tol=TIGHT * state.options.epsilon, seed=state.options.seed)
+    candidate = pool.register(solution.policy, "bridge")
+    pool.gaps(candidate)
+    if pool.enough():
         return None
-    if state.compare(candidate).converged:
+    if pool.compare(candidate).converged:
         return heuristic.choose(state)
     return _chosen(state, candidate, cover.size + 1)
 
 
 def _chosen(state: State, candidate: int, looked: int) -> Choice:
     """The candidate with what is proved of it."""
-    assert state.plan.exact is not None
-    conditional, tolerance = state.conditional(candidate), state.plan.elimination.tolerance
-    gaps = state.gaps(candidate)[state.alive]
-    wide = near_distances(conditional, state.plan.radius)
-    halving = certify_halving(wide, state.alive)
+    assert state.exact is not None
+    pool, survivors = state.candidates, state.evidence.survivors
+    conditional, tolerance = pool.conditional(candidate), state.options.elimination.tolerance
+    gaps = pool.gaps(candidate)[survivors]
+    wide = near_distances(conditional, state.options.neighbourhood_radius)
+    halving = certify_halving(wide, survivors)
     certificate, margin = "none", 0.0
-    direct = certify_direct(near_distances(conditional, tolerance), gaps, state.plan.epsilon, state.alive)
-    if halving.holds and tolerance <= state.plan.radius:
+    direct = certify_direct(near_distances(conditional, tolerance), gaps, state.options.epsilon, survivors)
+    if halving.holds and tolerance <= state.options.neighbourhood_radius:
         certificate, margin = "halving", halving.margin
     elif _bridges(wide, gaps, state):
-        certificate, margin = (
-            "bridge",
-            certify_bridge(wide, gaps, state.plan.exact.beta or math.inf, state.alive).margin,
-        )
+        certificate, margin = "bridge", certify_bridge(wide, gaps, state.exact.beta or math.inf, survivors).margin
     elif direct.holds:
         certificate, margin = "direct", direct.margin
     branch = "scatter" if halving.holds else "crowd"
-    decided = state.compare(candidate).decided
+    decided = pool.compare(candidate).decided
     return Choice(branch, candidate, halving.count, decided, certificate, margin, looked)
 
 
 def _bridges(near: NearDistances, gaps: Any, state: State) -> bool:
     """Whether the bridge certificate holds, with constants that make it mean something."""
-    beta = state.plan.exact.beta if state.plan.exact is not None else None
-    return beta is not None and certify_bridge(near, gaps, beta, state.alive).holds
+    beta = state.exact.beta if state.exact is not None else None
+    return beta is not None and certify_bridge(near, gaps, beta, state.evidence.survivors).holds

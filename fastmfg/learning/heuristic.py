@@ -16,21 +16,22 @@ def choose(state: State) -> Choice | None:
 
     None when a bound is met, or every survivor's equilibrium has told apart what it can.
     """
-    order = state.order()
-    state.gaps(state.equilibrium_candidate(order[0]))
-    if state.enough():
+    pool, survivors = state.candidates, state.evidence.survivors
+    order = state.order_survivors()
+    pool.gaps(pool.equilibrium(order[0]))
+    if pool.enough():
         return None
     crowded: Choice | None = None
     member_of_crowded = -1
     for looked, member in enumerate(order, start=1):
-        if state.candidate_of.get(member) in state.exhausted:
+        if pool.is_exhausted(member):
             continue
-        candidate = state.equilibrium_candidate(member)
-        hoods = state.count(candidate, state.plan.radius)
+        candidate = pool.equilibrium(member)
+        hoods = pool.count(candidate, state.options.neighbourhood_radius)
         largest = int(hoods.counts.max())
-        if largest <= state.alive.size / 2:
+        if largest <= survivors.size / 2:
             return Choice("scatter", candidate, largest, hoods.decided, policies=looked)
-        own = int(hoods.counts[np.searchsorted(state.alive, member)])
+        own = int(hoods.counts[np.searchsorted(survivors, member)])
         if crowded is None or (own, -member) > (crowded.neighbours, -member_of_crowded):
             crowded = Choice("crowd", candidate, own, hoods.decided, policies=len(order))
             member_of_crowded = member

@@ -16,9 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from fastmfg.comparing.bridge import PolicyCover
+from fastmfg.executors import Executor
 from fastmfg.games.checks import Integers, frozen, policy_array, whole
 from fastmfg.games.model_class import ModelClass, require_class
 from fastmfg.learning import certified, exact, heuristic
@@ -26,12 +25,13 @@ from fastmfg.learning.adversary import ADVERSARIES
 from fastmfg.learning.checkpoint import Checkpoint, recorded
 from fastmfg.learning.eliminate import Elimination, run_elimination
 from fastmfg.learning.mixtures import try_mixture
+from fastmfg.learning.options import STRATEGIES, LearnOptions
 from fastmfg.learning.oracle import Oracle, require_oracle
 from fastmfg.learning.references import has_served
-from fastmfg.learning.state import STRATEGIES, Choice, Constants, Learned, Plan, Round, State
+from fastmfg.learning.state import Choice, ExactPlan, Learned, Round, State
 from fastmfg.planning.solve import Solution
 
-__all__ = ["STRATEGIES", "Learned", "Plan", "Round", "learn"]
+__all__ = ["STRATEGIES", "LearnOptions", "Learned", "Round", "learn"]
 
 CHOOSERS: dict[str, Callable[[State], Choice | None]] = {
     "certified": certified.choose,
@@ -62,7 +62,7 @@ def learn(
     equilibria: Mapping[int, Solution] | None = None,
     on_round: Callable[[Round], Any] | None = None,
     on_draw: Callable[[int, int], Any] | None = None,
-    executor: Any = None,
+    executor: Executor | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
 ) -> Learned:
     """Learn an epsilon-NE of an unknown game from trajectories.
@@ -110,8 +110,8 @@ def learn(
     executor : executor of concurrent.futures, or Dask client, optional
         Where NE gaps of policies in all survivors are computed, equilibria solved, some of them before they are asked
         for, and neighbours counted in large classes (`fastmfg.remote`): there that is most of the work. This process's
-        threads by default. Policies, survivors and bounds are the same bytes either way; `Round.decided` does not say
-        how an executor has counted.
+        threads by default. Policies, survivors and bounds are the same bytes either way; `Round.decided`
+        may count other stages where neighbours are many.
     checkpoint : path or Checkpoint, optional
         A folder in which samples and equilibria are kept. Where it holds this run, up to an interruption or its end,
         the run goes on from there (`fastmfg.learning.checkpoint`); finished rounds are told of again.
@@ -140,57 +140,66 @@ def learn(
     for name, function in (("on_round", on_round), ("on_draw", on_draw)):
         if function is not None and not callable(function):
             raise TypeError(f"{name} must be a function, got {type(function).__name__}")
-    constants = _constants(models, strategy, epsilon, delta, grid, lipschitz, tolerance, radius)
-    plan = Plan.of(
-        len(models), epsilon=epsilon, delta=delta, strategy=strategy, adversary=adversary, evidence=evidence,
-        tolerance=tolerance, radius=radius, max_rounds=max_rounds, max_trajectories=max_trajectories, seed=seed,
-        identify=identify, exact=constants, misspecification=misspecification,
+    options = LearnOptions(
+        epsilon=epsilon, delta=delta, tolerance=tolerance, radius=radius, strategy=strategy, adversary=adversary,
+        evidence=evidence, max_rounds=max_rounds, max_trajectories=max_trajectories, seed=seed, identify=identify,
+        misspecification=misspecification,
     )  # fmt: skip
+    options, plan = _planned(models, options, grid, lipschitz)
     known = _checked_equilibria(equilibria, models)
-    with recorded(checkpoint, models, asdict(plan), oracle, known) as tape:
-        return _run(State(models, tape.oracle, plan, tape.solutions, executor), tape.finish_round, on_round, on_draw)
+    settings = options.deciding() | {"exact": None if plan is None else asdict(plan)}
+    with recorded(checkpoint, models, settings, oracle, known) as tape:
+        state = State(models, options, plan, known, tape.equilibria, executor)
+        return _run(state, tape.oracle, tape.finish_round, on_round, on_draw)
 
 
 def _run(
-    state: State, finish_round: Callable[[int], Any], on_round: Callable[[Round], Any] | None,
+    state: State, oracle: Oracle, finish_round: Callable[[int], Any], on_round: Callable[[Round], Any] | None,
     on_draw: Callable[[int, int], Any] | None,
 ) -> Learned:  # fmt: skip
     """The loop of rounds."""
-    choose = CHOOSERS[state.plan.strategy]
+    choose = CHOOSERS[state.options.strategy]
     while (reason := _finished(state)) is None:
         started = time.perf_counter()
         chosen = choose(state)
         if chosen is None:
             reason = _given_up(state, "nothing left to try")
             break
-        outcome = _eliminate(state, chosen, on_draw)
+        reference, outcome = state.candidates[chosen.candidate], eliminate_under(state, oracle, chosen, on_draw)
         state.rounds.append(
             Round(
-                chosen.branch, state.candidates[chosen.candidate].member, chosen.neighbours, chosen.decided,
-                outcome.survivors.size, outcome.trajectories, outcome.rounds, outcome.converged, state.best()[0],
-                time.perf_counter() - started, state.candidates[chosen.candidate].source, chosen.certificate,
-                chosen.margin, chosen.policies,
+                branch=chosen.branch,
+                reference_model=reference.member,
+                neighbours=chosen.neighbours,
+                decided=chosen.decided,
+                survivors=outcome.survivors.size,
+                trajectories=outcome.trajectories,
+                elimination_rounds=outcome.rounds,
+                converged=outcome.converged,
+                ne_gap_bound=state.candidates.best()[0],
+                seconds=time.perf_counter() - started,
+                source=reference.source,
+                certificate=chosen.certificate,
+                margin=chosen.margin,
+                policies=chosen.policies,
             )
-        )  # fmt: skip
+        )
         finish_round(len(state.rounds))
         if on_round is not None:
             on_round(state.rounds[-1])
     return _result(state, reason)
 
 
-def _constants(
-    models: ModelClass, strategy: str, epsilon: float, delta: float, grid: int | PolicyCover | None,
-    lipschitz: Sequence[float] | None, tolerance: float | None, radius: float | None,
-) -> Constants | None:  # fmt: skip
-    """Constants of the exact strategy, whose cover is counted here; None for the others."""
-    if strategy != "exact":
-        for name, value in (("grid", grid), ("lipschitz", lipschitz)):
-            if value is not None:
-                raise ValueError(f"{name} is of strategy 'exact' alone, the strategy is {strategy!r}")
-        return None
-    return exact.constants(
-        models, epsilon=epsilon, delta=delta, grid=grid, lipschitz=lipschitz, tolerance=tolerance, radius=radius
-    )
+def _planned(
+    models: ModelClass, options: LearnOptions, grid: int | PolicyCover | None, lipschitz: Sequence[float] | None
+) -> tuple[LearnOptions, ExactPlan | None]:
+    """Of the exact strategy the cover, which is counted here, and the options that go with it."""
+    if options.strategy == "exact":
+        return exact.plan(models, options, grid, lipschitz)
+    for name, value in (("grid", grid), ("lipschitz", lipschitz)):
+        if value is not None:
+            raise ValueError(f"{name} is of strategy 'exact' alone, the strategy is {options.strategy!r}")
+    return options, None
 
 
 def _checked_equilibria(equilibria: Mapping[int, Solution] | None, models: ModelClass) -> dict[int, Solution]:
@@ -208,82 +217,72 @@ def _checked_equilibria(equilibria: Mapping[int, Solution] | None, models: Model
 
 def _finished(state: State) -> str | None:
     """Why the loop is over, or None; leaves at least one evaluated candidate behind when it is."""
-    if state.alive.size == 1:
-        state.gaps(state.equilibrium_candidate(int(state.alive[0])))
-        return "bound" if state.best()[0] <= state.plan.epsilon else "one model left"
-    if state.enough():
+    candidates, options, survivors = state.candidates, state.options, state.evidence.survivors
+    if survivors.size == 1:
+        candidates.gaps(candidates.equilibrium(int(survivors[0])))
+        return "bound" if candidates.best()[0] <= options.epsilon else "one model left"
+    if candidates.enough():
         return "bound"
-    if len(state.rounds) >= state.plan.elimination.max_rounds:
+    if len(state.rounds) >= options.max_rounds:
         return _given_up(state, "out of rounds")
-    if state.plan.budget - state.trajectories < _least_draw(state):
+    if options.budget - state.evidence.trajectories < options.elimination.least_draw(state.models.horizon):
         return _given_up(state, "out of trajectories")
     return None
 
 
 def _given_up(state: State, reason: str) -> str:
     """The reason, unless the likeliest model's equilibrium, which is looked at now, meets the bound."""
-    likeliest = int(state.alive[np.argmax(state.log_likelihood[state.alive])])
-    state.gaps(state.equilibrium_candidate(likeliest))
-    return "bound" if state.enough() else reason
+    likeliest = int(state.evidence.likeliest_first()[0])
+    state.candidates.gaps(state.candidates.equilibrium(likeliest))
+    return "bound" if state.candidates.enough() else reason
 
 
-def _least_draw(state: State) -> int:
-    return 2 * state.models.horizon if state.plan.elimination.evidence == "paper" else 1
-
-
-def _eliminate(state: State, chosen: Choice, on_draw: Callable[[int, int], Any] | None) -> Elimination:
+def eliminate_under(
+    state: State, oracle: Oracle, chosen: Choice, on_draw: Callable[[int, int], Any] | None = None
+) -> Elimination:
     """One call of ModelElim with the reference policy; ends early once some candidate's bound is met."""
-    conditional = state.conditional(chosen.candidate)
-    state.gaps(chosen.candidate)
-    adversary = ADVERSARIES[state.plan.elimination.adversary](
-        conditional, state.plan.elimination.tolerance, state.equilibria
-    )
-    known = [state.alive.size]  # survivors only ever leave: their number says which they are
+    evidence, candidates, options = state.evidence, state.candidates, state.options
+    conditional = candidates.conditional(chosen.candidate)
+    candidates.gaps(chosen.candidate)
+    rule = options.elimination
+    adversary = ADVERSARIES[rule.adversary](conditional, rule.tolerance, state.equilibria.policies)
+    started, before = evidence.survivors.size, evidence.trajectories
 
     def stop(survivors: Integers) -> bool:
-        if survivors.size != known[-1]:
-            known.append(survivors.size)
-            state.alive = survivors.copy()
-            if not state.plan.identify and state.plan.elimination.evidence == "anytime":
-                try_mixture(state)  # the paper's rule of evidence is kept as its authors have it
-        return survivors.size == 1 or state.enough() or has_served(state, known[0], survivors.size)
-
-    before = state.trajectories
+        if evidence.narrow(survivors) and not options.identify and rule.evidence == "anytime":
+            try_mixture(state)  # the paper's rule of evidence is kept as its authors have it
+        return survivors.size == 1 or candidates.enough() or has_served(state, started, survivors.size)
 
     def drawn(trajectories: int, survivors: int) -> None:
         if on_draw is not None:
             on_draw(before + trajectories, survivors)
 
     outcome = run_elimination(
-        conditional, adversary, state.oracle, state.plan.elimination, state.log_likelihood,
-        earlier_calls=len(state.rounds), budget=state.plan.budget - state.trajectories, stop=stop,
-        on_draw=drawn, allowance=state.allowance, watch=state.plausibility.add,
+        conditional, adversary, oracle, rule, evidence.log_likelihood, earlier_calls=len(state.rounds),
+        budget=options.budget - before, stop=stop, on_draw=drawn, allowance=evidence.allowance,
+        watch=evidence.plausibility.add,
     )  # fmt: skip
-    state.allowance = outcome.allowance.copy()
-    dropped = outcome.eliminated_at >= 0
-    state.eliminated_at[dropped] = state.trajectories + outcome.eliminated_at[dropped]
+    evidence.absorb(outcome)
     if outcome.converged or outcome.rounds == 0:
-        state.exhausted.add(chosen.candidate)
-    state.alive, state.log_likelihood = outcome.survivors.copy(), outcome.log_likelihood.copy()
-    state.trajectories += outcome.trajectories
+        candidates.exhausted.add(chosen.candidate)
     state.reference = chosen.candidate
     return outcome
 
 
 def _result(state: State, reason: str) -> Learned:
-    state.plausibility.warn(state.alive)
-    bound, best = state.best()
-    reference = None if state.reference is None else frozen(state.candidates[state.reference].policy)
+    evidence, candidates = state.evidence, state.candidates
+    evidence.plausibility.warn(evidence.survivors)
+    bound, best = candidates.best()
     return Learned(
-        policy=frozen(state.candidates[best].policy),
+        policy=frozen(candidates[best].policy),
         ne_gap_bound=bound,
-        certified=bound <= state.plan.epsilon,
-        survivors=frozen(state.alive),
-        trajectories=state.trajectories,
+        certified=bound <= state.options.epsilon,
+        survivors=frozen(evidence.survivors),
+        trajectories=evidence.trajectories,
         rounds=tuple(state.rounds),
-        log_likelihood=frozen(state.log_likelihood),
-        eliminated_at=frozen(state.eliminated_at),
-        reference_policy=reference,
+        log_likelihood=frozen(evidence.log_likelihood),
+        eliminated_at=frozen(evidence.eliminated_at),
+        reference_policy=None if state.reference is None else frozen(candidates[state.reference].policy),
         stopped=reason,
-        policies=sum(candidate.gaps is not None for candidate in state.candidates),
+        policies=len(candidates.evaluated()),
     )

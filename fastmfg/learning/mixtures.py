@@ -25,16 +25,17 @@ PLAYS = 500
 
 def try_mixture(state: State) -> None:
     """Add the best mixture of the survivors' equilibria to the candidates, if it promises to meet the bound."""
-    if not 2 <= state.alive.size <= FEW:
+    pool, survivors = state.candidates, state.evidence.survivors
+    if not 2 <= survivors.size <= FEW:
         return
-    candidates = [state.equilibrium_candidate(int(m)) for m in state.alive]
-    gaps = np.stack([state.gaps(candidate)[state.alive] for candidate in candidates])
-    if state.enough():
+    equilibria = [pool.equilibrium(int(m)) for m in survivors]
+    gaps = np.stack([pool.gaps(candidate)[survivors] for candidate in equilibria])
+    if pool.enough():
         return
     weights, value = play(gaps)
-    if value <= PROMISING * state.plan.epsilon:
-        policies = np.stack([state.candidates[candidate].policy for candidate in candidates])
-        state.gaps(state.register(np.tensordot(weights, policies, axes=1), "mixture"))
+    if value <= PROMISING * state.options.epsilon:
+        policies = np.stack([pool[candidate].policy for candidate in equilibria])
+        pool.gaps(pool.register(np.tensordot(weights, policies, axes=1), "mixture"))
 
 
 def play(gaps: Floats) -> tuple[Floats, float]:

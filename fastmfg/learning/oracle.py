@@ -5,20 +5,19 @@ For classes whose rewards are unknown trajectories come with observed rewards (`
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmfg.games.checks import Floats, Integers, first_index, float_array, index_array, policy_array, whole
+from fastmfg.games.checks import Floats, Integers, first_index, float_array, index_array, whole
 from fastmfg.games.game import Game, require_game
+from fastmfg.games.layout import Layout
 from fastmfg.games.reward_noise import RewardNoise, reward_noise
 from fastmfg.kernels import walk as walk_kernels
 from fastmfg.planning.condition import condition_game
-
-STREAM = (2,)
-"""First key of the random streams drawn here: the same seed may serve a class and an oracle."""
-
+from fastmfg.streams import Stream
 
 Sample = tuple[Integers, Integers] | tuple[Integers, Integers, Floats]
 """States [n, H+1] and actions [n, H]; observed rewards [n, H] where these are unknown."""
@@ -68,13 +67,25 @@ class MeanFieldOracle:
     reward_noise : float >= 0 or RewardNoise, optional
         Rewards are observed, under Gaussian noise of this standard deviation. By default as the game's class has it:
         not at all where rewards are known.
+    types_in_turn : bool
+        In games with several types of agents trajectory number i is of type i mod W, which spreads trajectories evenly.
+        By default its type is random, as the start distribution has it. Evidence is valid either way: likelihoods are
+        those of transitions, wherever they begin.
     """
 
-    def __init__(self, game: Game, seed: int = 0, *, reward_noise: float | RewardNoise | None = None) -> None:
+    def __init__(
+        self, game: Game, seed: int = 0, *, reward_noise: float | RewardNoise | None = None, types_in_turn: bool = False
+    ) -> None:
         self.game = require_game("game", game)
         self.seed = whole("seed", seed, 0)
         self.noise = noise_of(game, reward_noise)
         self.trajectories = 0
+        self._turns: Turns | None = None
+        if types_in_turn:
+            layout = game._family.layout
+            if layout is None:
+                raise TypeError(f"types_in_turn is for a MultiTypeGame, got {type(game).__name__}: agents are alike")
+            self._turns, self._ends = Turns(layout), start_ranges(layout, game._family.common.initial)
         self._reference: Floats | None = None
         self._conditional = (np.empty(0), np.empty(0))
 
@@ -83,26 +94,34 @@ class MeanFieldOracle:
 
         States [n, H+1], actions [n, H], and the rewards observed [n, H], if there is a noise under which they are.
         """
-        game, count = self.game, whole("n", n, 1)
-        dev = policy_array("deviation", deviation, game.legal, game.horizon)
-        aux, reward = self._condition(policy_array("reference", reference, game.legal, game.horizon))
-        H = game.horizon
+        family, count, H = self.game._family, whole("n", n, 1), self.game.horizon
+        dev = family.policy("deviation", deviation)
+        aux, reward = self._condition(family.policy("reference", reference))
+        purpose = Stream.ORACLE if self._turns is None else Stream.ORACLE_OF_TYPES
         uniforms, normals = np.empty((count, 2 * H + 1)), np.empty((count, H))
         for i in range(count):
-            key = np.random.SeedSequence(self.seed, spawn_key=(*STREAM, self.trajectories + i))
-            stream = np.random.default_rng(key)
+            stream = purpose.generator(self.seed, self.trajectories + i)
             uniforms[i] = stream.random(2 * H + 1)
             if self.noise is not None:
                 normals[i] = stream.standard_normal(H)
+        if self._turns is not None:
+            types = self._turns.types(self.trajectories, count)
+            uniforms[:, 0] = within(self._ends, types, uniforms[:, 0])
         self.trajectories += count
         states, actions = np.empty((count, H + 1), dtype=np.int64), np.empty((count, H), dtype=np.int64)
-        family = game._family
-        theta = family.thetas[game._member]
+        theta = family.thetas[self.game._member]
         status = walk_kernels.walk(family.fill, family.common, theta, aux, dev, uniforms, states, actions)
         family.refuse_status(status, "sampling")
         if self.noise is None:
             return states, actions
         return states, actions, self.noise.observe(rewards_along(reward, states, actions), normals)
+
+    @property
+    def trajectories_by_type(self) -> Integers:
+        """How many were drawn of each type [W]; ValueError where types do not take turns."""
+        if self._turns is None:
+            raise ValueError("types do not take turns, so none are counted: make the oracle with types_in_turn=True")
+        return self._turns.drawn(self.trajectories)
 
     def state(self) -> dict[str, int]:
         """What decides the trajectories to come: the seed, and how many have been drawn."""
@@ -123,6 +142,36 @@ class MeanFieldOracle:
             self._conditional = found.aux[0], np.empty(0) if self.noise is None else found.reward[0]
             self._reference = reference
         return self._conditional
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Types of agents in turn: trajectory number i, counted from the first ever drawn, is of type i mod W."""
+
+    layout: Layout
+
+    def types(self, first: int, n: int) -> Integers:
+        """Types [n] of n trajectories, the first of which has this number."""
+        return (first + np.arange(n)) % self.layout.n_types
+
+    def drawn(self, trajectories: int) -> Integers:
+        """How many of so many trajectories are of each type, [W]."""
+        W = self.layout.n_types
+        return trajectories // W + (np.arange(W) < trajectories % W)
+
+
+def start_ranges(layout: Layout, initial: Floats) -> Floats:
+    """Running sums [W + 1] of the start distribution at the types' ends."""
+    sums = np.concatenate([[0.0], np.cumsum(initial)])
+    ends: Floats = sums[layout.first]
+    return ends
+
+
+def within(ends: Floats, types: Integers, uniforms: Floats) -> Floats:
+    """Uniforms of [0, 1) carried over to the types' ranges: inverting running sums there draws that type's start."""
+    low, high = ends[types], ends[types + 1]
+    carried: Floats = np.minimum(low + uniforms * (high - low), np.nextafter(high, low))
+    return carried
 
 
 def noise_of(game: Game, given: float | RewardNoise | None) -> RewardNoise | None:

@@ -60,8 +60,8 @@ KNOWN = 8
 
 def by_information(state: State) -> bool:
     """Whether references are chosen by information: not under the rules of others, which stay as they are written."""
-    rule = state.plan.elimination
-    return state.plan.strategy == "certified" and (rule.adversary, rule.evidence) == ("information", "anytime")
+    rule = state.options.elimination
+    return state.options.strategy == "certified" and (rule.adversary, rule.evidence) == ("information", "anytime")
 
 
 def has_served(state: State, started: int, survivors: int) -> bool:
@@ -131,7 +131,8 @@ def better_references(state: State, candidate: int) -> list[int]:
     if apart.members.size < 2:
         return []
     policy = np.array(state.candidates[candidate].policy)
-    known = [i for i, c in enumerate(state.candidates) if c.comparison is not None and i not in state.exhausted]
+    pool = state.candidates
+    known = [i for i in range(len(pool)) if pool[i].comparison is not None and i not in pool.exhausted]
     known = [i for i in known if i != candidate][-KNOWN:]
     policies = [np.array(state.candidates[i].policy) for i in known]
     finalists = _finalists(apart, policies)
@@ -146,19 +147,18 @@ def better_references(state: State, candidate: int) -> list[int]:
     found = recalled_arrays("gathering", (policy, apart.members, apart.weights), gather)
     if found["information"].item() <= max([base, *values]):
         return ranked
-    return [state.register(found["policy"], "gathering"), *ranked]
+    return [state.candidates.register(found["policy"], "gathering"), *ranked]
 
 
 def rivals(state: State) -> Rivals:
     """The survivors that count, and their weights: tempered likelihoods, as the adversary takes them."""
-    alive = state.alive
-    order = alive[np.argsort(-state.log_likelihood[alive], kind="stable")]
+    order, log_likelihood = state.evidence.likeliest_first(), state.evidence.log_likelihood
     if order.size > RIVALS:
         rest = order[RIVALS // 2 :]
         spread = np.linspace(0, rest.size - 1, RIVALS - RIVALS // 2).astype(np.int64)
         order = np.concatenate([order[: RIVALS // 2], rest[spread]])
     members = np.sort(order)
-    tempered = np.exp(TEMPER * (state.log_likelihood[members] - state.log_likelihood[members].max()))
+    tempered = np.exp(TEMPER * (log_likelihood[members] - log_likelihood[members].max()))
     return Rivals(state.models._family, members, tempered / tempered.sum())
 
 

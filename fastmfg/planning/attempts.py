@@ -17,9 +17,7 @@ from fastmfg.games.checks import Floats, frozen, whole
 from fastmfg.games.game import Game
 from fastmfg.planning.evaluation import ROUNDING, evaluation_of
 from fastmfg.planning.solution import Attempt, Limits, Solution
-
-STREAM = (7,)
-"""First key of the random stream that start policies are drawn from."""
+from fastmfg.streams import Stream
 
 LADDER = (1.0, 5.0, 20.0)
 """Steps of Anderson acceleration, in units of one over the spread of Q: which one converges differs between models."""
@@ -49,7 +47,7 @@ def trials(game: Game, first: Floats | None, starts: int, seed: int) -> Iterator
     for step in LADDER:
         yield Trial("anderson", {"step": step}, "best", None)
     yield Trial("mirror-descent", {}, name, origin)
-    stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=STREAM))
+    stream = Stream.SEARCH_STARTS.generator(seed)
     for k in range(starts):
         drawn = np.where(game.legal, stream.exponential(size=uniform.shape), 0.0)
         start = drawn / drawn.sum(axis=-1, keepdims=True)

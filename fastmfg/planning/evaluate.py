@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmfg.executors import Tick, blocks, items_a_task, map_tasks
+from fastmfg.executors import Executor, Tick, blocks, items_a_task, map_tasks
 from fastmfg.games.checks import Floats, Integers, first_index, frozen
 from fastmfg.games.family import Conditionals, Family
 from fastmfg.games.game import Game, require_game
@@ -168,7 +168,12 @@ def _values(game: Game, pi: Floats) -> Values:
 
 
 def ne_gaps(
-    models: ModelClass, policy: ArrayLike, members: Any = None, *, executor: Any = None, tick: Tick | None = None
+    models: ModelClass,
+    policy: ArrayLike,
+    members: Any = None,
+    *,
+    executor: Executor | None = None,
+    tick: Tick | None = None,
 ) -> Floats:
     """``E_M(policy)`` of every model M (or of `members`, in their order), [n]: the largest is the stopping bound.
 

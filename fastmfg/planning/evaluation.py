@@ -20,17 +20,6 @@ ROUNDING = 1e-14
 """Differences of values this small, relative to the largest, are rounding."""
 
 
-class Point(Protocol):
-    """A policy of which the NE gap is known."""
-
-    @property
-    def game(self) -> Game: ...
-    @property
-    def policy(self) -> Floats: ...
-    @property
-    def gap(self) -> float: ...
-
-
 @dataclass(frozen=True)
 class Evaluation:
     """A policy with everything a method may want to know of it."""
@@ -59,8 +48,8 @@ class Evaluation:
 class Method(Protocol):
     """Proposes the next policy, given the evaluation of the one it proposed last (the start policy at first).
 
-    A method that needs no evaluation in between may also have ``leap(last, iterations, deadline)``: the point after at
-    most so many iterations, and how many they were. It is asked to leap from its first proposal on, or never.
+    One that needs no evaluation in between may go on by itself instead, from its first proposal on
+    (`MirrorDescent.advance`).
     """
 
     def __call__(self, last: Evaluation) -> Floats: ...

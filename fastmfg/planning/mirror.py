@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
 from fastmfg.games.checks import Floats, real, whole
+from fastmfg.games.game import Game
 from fastmfg.kernels import softmax
 from fastmfg.planning.condition import ONE
 from fastmfg.planning.descent import FLOOR, Descent
 from fastmfg.planning.evaluate import back_up
-from fastmfg.planning.evaluation import Evaluation, Point, at_uniform, scale_of_q
+from fastmfg.planning.evaluation import Evaluation, at_uniform, scale_of_q
 from fastmfg.planning.passes import turned
 
 FIRST_STEP = 8.0
@@ -43,32 +42,32 @@ class MirrorDescent:
     def __init__(self, step: float) -> None:
         self.step = real("step", step, 0.0)
         self.y: Floats | None = None
-        self.descent: Descent | None = None  # holds the logits between leaps
+        self.descent: Descent | None = None  # holds the logits between calls of `advance`
 
     def __call__(self, last: Evaluation) -> Floats:
         y = logits(last.policy) if self.y is None else self.y
         self.y, policy = logit_step(last, y, last.q, self.step)
         return policy
 
-    def leap(self, last: Point, iterations: int, deadline: float) -> tuple[Point, int]:
-        """The policy after at most so many iterations, and how many they were."""
+    def advance(
+        self, game: Game, start: Floats, iterations: int, deadline: float, below: float
+    ) -> tuple[int, float, Floats | None]:
+        """Go on, from `start` at the first call, for at most so many iterations without an evaluation in between.
+
+        Returns
+        -------
+        done
+            Iterations made; fewer than `iterations` where the deadline has passed.
+        gap
+            NE gap of the policy then.
+        policy
+            A copy of it [H, S, A] where its gap is less than `below`, else None: large policies are not copied in vain.
+        """
         if self.descent is None:
-            self.descent = Descent(last.game, last.policy)
+            self.descent = Descent(game, start)
         done = self.descent.advance(self.step, iterations, deadline)
-        return Landing(self.descent), done
-
-
-class Landing:
-    """Where a leap ended. Its policy is made at first demand, which must come before the next leap."""
-
-    def __init__(self, descent: Descent) -> None:
-        self.game, self.gap = descent.passes.game, descent.gap
-        self._descent = descent
-
-    @cached_property
-    def policy(self) -> Floats:
-        """[H, S, A]."""
-        return turned(self._descent.pi)
+        gap = self.descent.gap
+        return done, gap, turned(self.descent.pi) if gap < below else None
 
 
 class AdaptiveMirrorDescent:

@@ -21,6 +21,7 @@ from fastmfg.games.family import CallableFamily, Family
 from fastmfg.kernels import prepare
 from fastmfg.planning.condition import ONE
 from fastmfg.planning.evaluate import back_up, deterministic, evaluate_pairs
+from fastmfg.streams import Stream
 
 KINDS = ("spread", "deterministic", "response", "gathering", "response")
 """Kinds of sampled policies, in turn, after the uniform policy."""
@@ -97,7 +98,7 @@ class Sampler:
 
     def __init__(self, family: Family, members: Integers, seed: int, temperature: float | None = None) -> None:
         self.family, self.seed, self.temperature = family, seed, temperature
-        self.members = np.random.default_rng(seed).permutation(members)
+        self.members = Stream.DIAGNOSED_MODELS.generator(seed).permutation(members)
         legal = family.common.legal
         self.uniform = np.tile(legal / legal.sum(axis=1, keepdims=True), (family.horizon, 1, 1))
 
@@ -105,7 +106,7 @@ class Sampler:
         """The new pairs of each of n policies."""
         kept: deque[Sample] = deque(maxlen=max(1, KEPT_BYTES // self._bytes_a_sample()))
         for i in range(n):
-            rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(i,)))
+            rng = Stream.DIAGNOSED_POLICIES.generator(self.seed, i)
             member = int(self.members[i % self.members.size])
             newest = self.sample(member, self._policy(i, kept[-1], rng) if kept else self.uniform)
             pairs = [(earlier, newest) for earlier in kept]

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmfg.executors import Tick
+from fastmfg.executors import Executor, Tick
 from fastmfg.games.checks import Floats, choice, frozen, real, whole
 from fastmfg.games.family import Family
 from fastmfg.games.game import Game
@@ -30,8 +30,8 @@ from fastmfg.memory import require_numbers
 from fastmfg.planning.anderson import Anderson
 from fastmfg.planning.attempts import Trial, search_equilibrium
 from fastmfg.planning.auto import Auto
-from fastmfg.planning.evaluation import ROUNDING, Evaluation, Method, Point, evaluation_of
-from fastmfg.planning.mirror import PriorDescent, mirror_descent
+from fastmfg.planning.evaluation import ROUNDING, Method, evaluation_of
+from fastmfg.planning.mirror import MirrorDescent, PriorDescent, mirror_descent
 from fastmfg.planning.mixing import BestResponseMixing, FictitiousPlay, SmoothedPolicyIteration
 from fastmfg.planning.occupation import OccupationMeasure
 from fastmfg.planning.passes import can_pass
@@ -55,7 +55,7 @@ METHODS: dict[str, Callable[..., Method]] = {
 HELD = {"best-response-mixing": 6, "fictitious-play": 11, "policy-iteration": 11, "anderson": 36}
 """Arrays [H, S, A] that a method holds at once, measured; 13 are the others'."""
 
-HELD_BY_OTHERS, HELD_BY_LEAPS = 13, 4
+HELD_BY_OTHERS, HELD_ALONE = 13, 4
 
 
 def solve(
@@ -162,42 +162,40 @@ def run(game: Game, name: str, method: Method, start: Floats | None, limits: Lim
     """The loop all methods share; the uniform policy is the start where None is given."""
     started = time.monotonic()
     every = limits.gap_every or limits.max_iterations
-    leap = getattr(method, "leap", None) if every > 1 and can_pass(game._family) else None
-    held = HELD.get(name, HELD_BY_OTHERS) if leap is None else HELD_BY_LEAPS
+    alone = method if isinstance(method, MirrorDescent) and every > 1 and can_pass(game._family) else None
+    held = HELD.get(name, HELD_BY_OTHERS) if alone is None else HELD_ALONE
     advice = "take a smaller game or horizon, or mirror-descent with a fixed step and gap_every > 1"
     numbers = held * game.horizon * game.n_states * game.n_actions
     require_numbers(f"solving by {name}", numbers, advice)
-    first = evaluation_of(game, game.uniform_policy() if start is None else start, values=leap is None)
-    last: Point = first
-    best: Point = first
+    first = evaluation_of(game, game.uniform_policy() if start is None else start, values=alone is None)
     target = max(limits.tol, limits.rtol * first.gap, ROUNDING * float(np.abs(first.q).max(initial=0.0)))
     history = [first.gap]
+    best: Floats = first.policy
+    best_gap = first.gap
+    last = first if alone is None else None
     del start, first  # large policies live no longer than they are needed
     iteration = 0
     stopped = False
-    while iteration < limits.max_iterations and not stopped and (limits.endless or best.gap > target):
-        if leap is None:
-            assert isinstance(last, Evaluation)
-            last, done = evaluation_of(game, method(last)), 1
+    while iteration < limits.max_iterations and not stopped and (limits.endless or best_gap > target):
+        policy: Floats | None
+        if alone is None:
+            assert last is not None
+            last = evaluation_of(game, method(last))
+            done, gap, policy = 1, last.gap, last.policy
         else:
             ahead = min(every - iteration % every, limits.max_iterations - iteration)
-            if best is last:
-                _settle(best)
-            last, done = leap(last, ahead, started + limits.max_seconds)
+            done, gap, policy = alone.advance(game, best, ahead, started + limits.max_seconds, best_gap)
         iteration += done
         stopped = time.monotonic() - started >= limits.max_seconds
         final = stopped or iteration == limits.max_iterations
         if final or (limits.gap_every and iteration % limits.gap_every == 0):
-            history.append(last.gap)
-            best = last if last.gap < best.gap else best
+            history.append(gap)
+            if policy is not None and gap < best_gap:
+                best, best_gap = policy, gap
             if limits.callback is not None:
-                stopped = bool(limits.callback(iteration, last.gap, best.gap)) or stopped
-    return Solution(frozen(best.policy), best.gap, iteration, best.gap <= target, frozen(np.array(history)), name)
-
-
-def _settle(point: Point) -> None:
-    """Have a policy made that is about to change."""
-    _ = point.policy
+                stopped = bool(limits.callback(iteration, gap, best_gap)) or stopped
+        del policy
+    return Solution(frozen(best), best_gap, iteration, best_gap <= target, frozen(np.array(history)), name)
 
 
 def solve_models(
@@ -207,7 +205,7 @@ def solve_models(
     tol: float = 5e-4,
     max_iterations: int = 2000,
     start: int | None = None,
-    executor: Any = None,
+    executor: Executor | None = None,
     tick: Tick | None = None,
 ) -> Iterator[Solution]:
     """Equilibria of many models of a class, in parallel, in the order of `members` (all by default).
@@ -228,7 +226,7 @@ def solve_models(
 
 
 def _solutions(
-    solver: Callable[..., Solution], family: Family, members: Sequence[int], first: int, executor: Any,
+    solver: Callable[..., Solution], family: Family, members: Sequence[int], first: int, executor: Executor | None,
     tick: Tick | None,
 ) -> Iterator[Solution]:  # fmt: skip
     anchor = solver(family, first)
@@ -238,7 +236,7 @@ def _solutions(
 
 
 def solve_from(
-    models: ModelClass, members: Sequence[int], start: Floats, *, tol: float, executor: Any = None
+    models: ModelClass, members: Sequence[int], start: Floats, *, tol: float, executor: Executor | None = None
 ) -> Iterator[Solution]:
     """What ``solve(game, tol=tol, initial_policy=start)`` gives for each of the members, in their order."""
     solver = partial(_solve_member, tol=tol, max_iterations=2000, start=start)

@@ -6,7 +6,7 @@ import platform
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,13 @@ from fastmfg.games.linear import LinearClass, linear_class
 from fastmfg.games.model_class import ModelClass
 from fastmfg.learning.checkpoint import Checkpoint, warn
 from fastmfg.learning.journal import Tell
-from fastmfg.learning.learn import Learned, Plan, Round, learn
+from fastmfg.learning.learn import Learned, Round, learn
+from fastmfg.learning.options import LearnOptions, option
 from fastmfg.learning.oracle import MeanFieldOracle
 from fastmfg.memory import require_memory
 from fastmfg.planning.evaluate import ne_gap
 from fastmfg.reporting.folder import RESULT, claimed_folder, write_arrays, write_json
-
-STREAM = (4,)
-"""First key of the random stream that hides the true model."""
+from fastmfg.streams import Stream
 
 POLICIES_AT_ONCE = 20
 """Arrays [H, S, A] that a solver and the policies looked at take, about."""
@@ -35,21 +34,15 @@ POLICIES_AT_ONCE = 20
 OnDraw = Callable[[int, int], Any]
 
 
-@dataclass(frozen=True)
-class BaseExperiment(ABC):
+@dataclass(frozen=True, kw_only=True)
+class BaseExperiment(LearnOptions, ABC):
     """Settings of one run of the learner, whatever the class."""
 
-    seed: int = 0
-    true_model: int | None = None  # drawn from the seed when None
     epsilon: float = 1e-3
     delta: float = 1e-3
-    tolerance: float | None = None
-    radius: float | None = None
-    strategy: str = "certified"
-    adversary: str = "information"
-    evidence: str = "anytime"
-    max_rounds: int = 50
-    max_trajectories: int | None = None
+    adversary: str | None = "information"
+    seed: int = option("seed of the class, the hidden model and the samples", 0)
+    true_model: int | None = option("index of the hidden model (drawn from the seed)", None)
 
     @property
     @abstractmethod
@@ -73,53 +66,35 @@ class BaseExperiment(ABC):
     def hidden_model(self) -> int:
         """Index of the true model."""
         if self.true_model is None:
-            stream = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=STREAM))
-            return int(stream.integers(self.n_models))
+            return int(Stream.HIDDEN_MODEL.generator(self.seed).integers(self.n_models))
         index = whole("true_model", self.true_model, 0)
         if index >= self.n_models:
             raise IndexError(f"true_model must be less than the number of models {self.n_models}, got {index}")
         return index
 
     def check(self) -> None:
-        """Raise what `learn` would, before anything is made or written."""
-        given = asdict(self)
-        names = ("epsilon", "delta", "strategy", "adversary", "evidence", "tolerance", "radius", "max_rounds",
-                 "max_trajectories", "seed")  # fmt: skip
-        Plan.of(self.n_models, **{name: given[name] for name in names})
+        """Raise what can not be raised before the class is known, before anything is made or written."""
         self.hidden_model()
 
-    def learn(self, models: ModelClass, oracle_seed: int | None = None, **options: Any) -> Learned:
+    def learn(self, models: ModelClass, oracle_seed: int | None = None, **others: Any) -> Learned:
         """Run the learner against an oracle of the hidden model; the oracle has the experiment's seed by default."""
         seed = self.seed if oracle_seed is None else oracle_seed
         oracle = MeanFieldOracle(models[self.hidden_model()], seed=seed)
-        return learn(
-            models,
-            oracle,
-            epsilon=self.epsilon,
-            delta=self.delta,
-            strategy=self.strategy,
-            adversary=self.adversary,
-            evidence=self.evidence,
-            tolerance=self.tolerance,
-            radius=self.radius,
-            max_rounds=self.max_rounds,
-            max_trajectories=self.max_trajectories,
-            seed=seed,
-            **options,
-        )
+        options = {each.name: getattr(self, each.name) for each in fields(LearnOptions)}
+        return learn(models, oracle, **options | {"seed": seed}, **others)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Experiment(BaseExperiment):
     """A run with a random linear class; by default with the paper's sizes and tolerances."""
 
-    models: int = 200
-    states: int = 100
-    actions: int = 50
-    horizon: int = 3
-    d_phi: int = 5
-    d_psi: int = 5
-    scale: float = 0.1
+    models: int = option("models in the class", 200)
+    states: int = option("states S", 100)
+    actions: int = option("actions A", 50)
+    horizon: int = option("steps H", 3)
+    d_phi: int = option("state-action features", 5)
+    d_psi: int = option("next-state features", 5)
+    scale: float = option("largest weight of a model's own noise", 0.1)
 
     @property
     def n_models(self) -> int:

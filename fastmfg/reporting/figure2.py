@@ -21,9 +21,10 @@ from fastmfg.games.checks import Floats, Integers, whole
 from fastmfg.games.linear import LinearClass
 from fastmfg.planning.evaluate import evaluate_pairs
 from fastmfg.planning.solve import Solution, solve_models
-from fastmfg.reporting.experiment import STREAM, Experiment, header
+from fastmfg.reporting.experiment import Experiment, header
 from fastmfg.reporting.folder import RESULT, taken_folder, write_json, write_whole
 from fastmfg.reporting.plots import BLUE, GREY, axes, save, survivors_over_time
+from fastmfg.streams import Stream
 
 SEEDS_A_CLASS = 1_000_003
 """Trials of one class have oracle seeds of their own, up to this many."""
@@ -64,13 +65,12 @@ def gaps_in(models: LinearClass, true_model: int, solutions: list[Solution]) -> 
 def run_trial(experiment: Experiment, models: LinearClass, solutions: list[Solution], trial: int) -> Run:
     """One run of the learner to its end, and its two curves."""
     started = time.perf_counter()
-    stream = np.random.default_rng(np.random.SeedSequence(experiment.seed, spawn_key=(*STREAM, trial)))
+    stream = Stream.HIDDEN_MODEL.generator(experiment.seed, trial)
     true_model = int(stream.integers(len(models)))
-    trial_settings = replace(experiment, true_model=true_model)
+    trial_settings = replace(experiment, true_model=true_model, identify=True)
     learned = trial_settings.learn(
         models,
         oracle_seed=experiment.seed * SEEDS_A_CLASS + trial,
-        identify=True,
         equilibria=dict(enumerate(solutions)),
     )
     gaps = gaps_in(models, true_model, solutions)

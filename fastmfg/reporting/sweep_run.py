@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastmfg.executors import Executor
 from fastmfg.games.checks import whole
 from fastmfg.learning.checkpoint import warn
 from fastmfg.learning.journal import Tell
@@ -85,8 +86,8 @@ def without_clocks(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_sweep(
-    sweep: Sweep, folder: Path, *, executor: Any = None, workers: int | None = None, shard: Shard | None = None,
-    force: bool = False, advance: Advance = lambda n, note: None, tell: Tell = warn,
+    sweep: Sweep, folder: Path, *, executor: Executor | None = None, workers: int | None = None,
+    shard: Shard | None = None, force: bool = False, advance: Advance = lambda n, note: None, tell: Tell = warn,
 ) -> dict[str, Any]:  # fmt: skip
     """Compute the tasks that the folder lacks, then put all into one table and a picture.
 
@@ -160,7 +161,7 @@ def _claimed(folder: Path) -> Path:
 
 
 def _answers(
-    sweep: Sweep, pending: Sequence[int], executor: Any, workers: int | None, tell: Tell
+    sweep: Sweep, pending: Sequence[int], executor: Executor | None, workers: int | None, tell: Tell
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Tasks and what they gave, as they are done."""
     if workers is not None:
@@ -172,7 +173,7 @@ def _answers(
             yield task, run_task(None, sweep.config(task))
 
 
-def _elsewhere(sweep: Sweep, pending: Sequence[int], executor: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+def _elsewhere(sweep: Sweep, pending: Sequence[int], executor: Executor) -> Iterator[tuple[int, dict[str, Any]]]:
     for positions, outcome in completed(executor, run_task, Configs(sweep, pending)):
         if isinstance(outcome, LostBlockError):  # these tasks will not do; others may
             yield from ((pending[position], {"error": str(outcome)}) for position in positions)

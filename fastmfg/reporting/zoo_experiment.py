@@ -17,7 +17,7 @@ SHARE = 0.01
 """Default epsilon, as a share of the uniform policy's largest NE gap in the class: nothing of the hidden model."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ZooExperiment(BaseExperiment):
     """The class of all combinations of the values in `grid`; `param` holds for all of its models."""
 

@@ -11,6 +11,7 @@ from fastmfg.games.checks import Floats, initial_density, real, whole
 from fastmfg.games.family import CompiledFamily
 from fastmfg.games.game import Game
 from fastmfg.kernels.zoo import affine
+from fastmfg.streams import Stream
 
 MOST = 1e300
 """Larger weights could add up to infinity."""
@@ -51,8 +52,8 @@ def random_linear(
     S = whole("n_states", n_states, 1)
     A = S if n_actions is None else whole("n_actions", n_actions, 1)
     bound = real("scale", scale, 0.0, MOST, include_low=True)
-    moves = np.random.default_rng(np.random.SeedSequence(whole("seed", seed, 0), spawn_key=(0,)))
-    gains = np.random.default_rng(np.random.SeedSequence(whole("reward_seed", reward_seed, 0), spawn_key=(1,)))
+    moves = Stream.AFFINE.generator(whole("seed", seed, 0))
+    gains = Stream.AFFINE_REWARDS.generator(whole("reward_seed", reward_seed, 0))
     return affine_game(
         moves.uniform(-bound, bound, (S, S, S)),
         moves.uniform(-bound, bound, (S, A, S)),

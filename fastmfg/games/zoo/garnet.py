@@ -9,6 +9,7 @@ import numpy as np
 from fastmfg.games.checks import Integers, probability, real, whole
 from fastmfg.games.game import Game
 from fastmfg.games.grid_game import priced_game
+from fastmfg.streams import Stream
 
 
 def garnet(
@@ -52,10 +53,10 @@ def garnet(
     root = whole("seed", seed, 0)
     tables = root if table_seed is None else whole("table_seed", table_seed, 0)
 
-    rng = np.random.default_rng(np.random.SeedSequence(root, spawn_key=(0,)))
+    rng = Stream.GARNET.generator(root)
     successors = distinct(rng, S, (S, A, K))
     bonus = np.where(rng.random((S, A)) < paid, rng.random((S, A)), 0.0)
-    chances = np.random.default_rng(np.random.SeedSequence(tables, spawn_key=(1,))).dirichlet(np.ones(K), (S, A))
+    chances = Stream.GARNET_CHANCES.generator(tables).dirichlet(np.ones(K), (S, A))
     return priced_game(
         np.full(S, 1.0 / S), bonus, successors, chances, horizon=horizon,
         crowd_aversion=real("eta", eta, -np.inf),

@@ -24,6 +24,7 @@ from fastmfg.games.linear import LinearClass, linear_class
 from fastmfg.games.model_class import ModelClass, require_class
 from fastmfg.kernels.jit import Filler
 from fastmfg.kernels.zoo import hard as kernels
+from fastmfg.streams import Stream
 
 SHARE = 1.0 / 3.0
 """Reward of routing games: 1/H, as theory scales it."""
@@ -34,9 +35,6 @@ REACH = 0.2
 
 SECTORS = {5: (0.06, 0.006), 8: (0.05, 0.006), 16: (0.02, 0.004), 32: (0.01, 0.004)}
 """Width of a ray and height of its field, for so many models."""
-
-STREAM = (5,)
-"""First key of the random streams drawn here: one seed may serve a class and an oracle as well."""
 
 
 def sectors(
@@ -170,12 +168,12 @@ def two_clusters(
     n, S, d = whole("n_models", n_models, 1), whole("n_states", n_states, 2), whole("d_psi", d_psi, 1)
     share, ramp = _part("scale", scale), _part("width", width)
     root = whole("seed", seed, 0)
-    stream = np.random.default_rng(np.random.SeedSequence(root, spawn_key=STREAM))
+    stream = Stream.TWO_CLUSTERS.generator(root)
     tables = [stream.standard_normal(shape) for shape in ((S, S, d), (S, d * d), (d, S))]
     shared = np.concatenate([[SHARE, share, ramp, S, d, d], *(table.ravel() for table in tables)])
     thetas = np.empty((n, 1 + d * S))
     for i in range(n):
-        own = np.random.default_rng(np.random.SeedSequence(root, spawn_key=(*STREAM, i)))
+        own = Stream.TWO_CLUSTERS.generator(root, i)
         thetas[i, 0] = 1.0 - 2.0 * (i % 2)
         thetas[i, 1:] = own.standard_normal(d * S)
     statuses = {kernels.ZERO_ROW: "a row phi G Psi is zero in all entries and can not be normalised"}
@@ -254,7 +252,7 @@ def aggregated(d: int = 4, n_states: int = 12, n_actions: int = 2, horizon: int 
     kinds = whole("d", d, 1)
     if kinds > S * A:
         raise ValueError(f"d must be at most n_states * n_actions = {S * A}, got {d}: no more kinds of (s, a)")
-    stream = np.random.default_rng(np.random.SeedSequence(whole("seed", seed, 0), spawn_key=STREAM))
+    stream = Stream.AGGREGATED.generator(whole("seed", seed, 0))
     core = stream.dirichlet(np.ones(S), kinds)
     psi = np.tile(core, (4 * kinds, 1, 1))  # [M, d, S]
     for i, rows in enumerate(psi):

@@ -14,13 +14,12 @@ from fastmfg.games.family import CompiledFamily
 from fastmfg.games.game import Game
 from fastmfg.games.zoo.garnet import distinct
 from fastmfg.kernels.zoo import mf_garnet as kernels
+from fastmfg.streams import Stream
 
 MOST = 1e290
 """Larger strengths could make weights add up to infinity."""
 
 COUPLINGS, REWARDS = ("additive", "multiplicative"), ("cyclic", "potential")
-STREAM, COUPLING_STREAM = (3,), (4,)
-"""First keys of the random streams drawn here: one seed may serve both, and a class and an oracle as well."""
 
 
 def mf_garnet(
@@ -71,7 +70,7 @@ def mf_garnet(
     if K > S:
         raise ValueError(f"branching must be at most n_states {S}, got {branching}")
     multiplicative = choice("coupling", coupling, COUPLINGS) == "multiplicative"
-    stream = np.random.default_rng(np.random.SeedSequence(whole("seed", seed, 0), spawn_key=STREAM))
+    stream = Stream.MEAN_FIELD_GARNET.generator(whole("seed", seed, 0))
     places, chances = garnet_rows(stream, (S, A), K, S)
     base, bonus = stream.random((S, A)), stream.random(S)
     angles = 2.0 * np.pi * stream.permutation(S) / S
@@ -110,7 +109,7 @@ def garnet_rows(stream: np.random.Generator, rows: tuple[int, ...], K: int, S: i
 
 def pulls(S: int, K: int, strength: float, seed: int) -> Floats:
     """One model's parameters: the states each state watches and how much it is pulled by them."""
-    stream = np.random.default_rng(np.random.SeedSequence(whole("coupling_seed", seed, 0), spawn_key=COUPLING_STREAM))
+    stream = Stream.MEAN_FIELD_GARNET_COUPLING.generator(whole("coupling_seed", seed, 0))
     sources, shares = garnet_rows(stream, (S,), K, S)
     weights = strength * S * shares
     watched = np.where(weights > 0, sources, 0)  # whom one watches without being pulled is not part of a model
