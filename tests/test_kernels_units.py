@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numba import types
+from numba import njit, types
 from numpy.testing import assert_array_equal
 
 from fastmfg.kernels.jit import F1, FunctionPointer, f8, i8, inline, kernel, unit
@@ -32,6 +32,12 @@ def scale_first_half(factor, x):
     first, _ = halves(x)
     times(first, factor)
     return first.size
+
+
+@unit(SCALE)
+def scale_anywhere(factor, x):
+    times(x, factor)
+    return x.size
 
 
 @kernel(i8(f8, F1))
@@ -65,6 +71,14 @@ def test_a_unit_that_counts_no_references_is_refused_helpers_that_return_arrays(
         keep_half(x, out)
     assert_array_equal(out, [0, 1, 2])
     assert_array_equal(x, np.arange(6.0))
+
+
+def test_any_compiled_function_may_call_a_unit():
+    @njit
+    def call(x):
+        return scale_anywhere(2.0, x)
+
+    assert call(np.ones(3)) == 3
 
 
 def test_what_is_no_compiled_function_is_refused():

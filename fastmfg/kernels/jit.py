@@ -91,6 +91,7 @@ def _lower_call(kind, *args):
             address, *args = args
             target = builder.bitcast(address, function.as_pointer())
         else:
+            kind.unit.build()  # for callers that are no kernels: `link_units` has done it for those
             target = cgutils.get_or_insert_function(builder.module, function, kind.unit.symbol)
         return builder.call(target, args)
 
