@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from fastmfg.comparing.bridge import PolicyCover
 from fastmfg.executors import Executor
 from fastmfg.games.checks import Integers, frozen, policy_array, whole
@@ -253,6 +255,7 @@ def eliminate_under(
         if evidence.narrow(survivors) and not options.identify and rule.evidence == "anytime":
             try_mixture(state)  # the paper's rule of evidence is kept as its authors have it
         return survivors.size == 1 or candidates.enough() or has_served(state, started, survivors.size)
+
     weighed: list[Transitions] = []
 
     def drawn(trajectories: int, survivors: int) -> None:
