@@ -176,11 +176,12 @@ def test_an_alarm_within_a_run():
     adversaries = sys.modules["fastmfg.learning.adversary"].ADVERSARIES
     conditional = condition_class(models, uniform(models))
     for game, alarm in ((models[2], False), (stranger, True)):
-        sums = Plausibility(5)
+        sums, data = Plausibility(5), []
         adversary = adversaries["information"](conditional, 1e-3, lambda members: None)
         out = run_elimination(
-            conditional, adversary, mfg.MeanFieldOracle(game, seed=1), options, np.zeros(5), watch=sums.add
+            conditional, adversary, mfg.MeanFieldOracle(game, seed=1), options, np.zeros(5), watch=data.append
         )
+        sums.add(conditional, out.survivors, Transitions.joined(data))
         assert sums.implausible(out.survivors) == alarm
         assert np.isfinite(sums.z(out.survivors)).all()
 

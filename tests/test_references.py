@@ -99,16 +99,15 @@ def estimated(initial, rows, weights, start, later):
 
 
 @pytest.mark.parametrize("looked_at", [3, 24])
-def test_information_is_estimated_from_some_of_the_states(looked_at, monkeypatch):
+def test_information_is_estimated_from_some_of_the_states(looked_at):
     """From all of them it is exact; several policies at once give what they give alone, with any number of threads."""
-    monkeypatch.setattr(references, "STATES", looked_at)
     models = linear(2, M=5, H=3, S=9, A=3)
     rng = np.random.default_rng(0)
     members, weights = np.array([0, 1, 3, 4]), rng.dirichlet(np.ones(4))
     policies = [rng.dirichlet(np.ones(3), (3, 9)) for _ in range(3)]
-    start, later = references.states_looked_at(models._family)
+    start, later = references.states_looked_at(models._family, looked_at)
     assert later.tolist() == ([0, 4, 8] if looked_at == 3 else list(range(9)))
-    rivals = references.Rivals(models._family, members, weights)
+    rivals = references.Rivals(models._family, members, weights, looked_at)
     found = references.informations(rivals, policies)
     for value, policy in zip(found, policies, strict=True):
         rows = conditional_rows(models, policy)[members]
@@ -143,11 +142,10 @@ def test_information_is_exact_where_all_states_are_looked_at(kind, unknown):
         assert_allclose(value, exact, rtol=1e-12, atol=1e-15)
 
 
-def test_all_states_are_looked_at_where_a_mean_stands_for_none(monkeypatch):
+def test_all_states_are_looked_at_where_a_mean_stands_for_none():
     """Where rows are sparse; but states where nobody starts count at no first step."""
-    monkeypatch.setattr(references, "STATES", 3)
     game = mfg.zoo.crowd_modelling_2d(size=5, horizon=4)
-    start, later = references.states_looked_at(game._family)
+    start, later = references.states_looked_at(game._family, 3)
     assert later.size == game.n_states
     assert_array_equal(start, np.flatnonzero(game.initial))
 

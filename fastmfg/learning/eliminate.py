@@ -53,11 +53,11 @@ class Elimination:
 Stop = Callable[[Integers], bool]
 """``stop(survivors)``: whether a caller needs no more samples; survivors are indices of the class."""
 
-Watch = Callable[[ConditionalClass, Integers, Transitions], Any]
-"""``watch(conditional, positions, data)``: told of all that is weighed, and for which models of a conditional class."""
+Watch = Callable[[Transitions], Any]
+"""``watch(data)``: told of all that is weighed."""
 
 
-def _unwatched(conditional: ConditionalClass, positions: Integers, data: Transitions) -> None:
+def _unwatched(data: Transitions) -> None:
     """Nobody looks."""
 
 
@@ -94,7 +94,7 @@ class _Run:
 
     def weigh(self, data: Transitions) -> None:
         """Add the data to the survivors' log-likelihoods and drop those that fell behind."""
-        self.watch(self.conditional, self.alive, data)
+        self.watch(data)
         if self.misspecification > 0:
             values, allowed = robust_evidence(self.conditional, self.alive, data, self.misspecification)
             self.log_likelihood[self.survivors] += values

@@ -23,15 +23,16 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.comparing.conditional import ConditionalClass, condition_members
+from fastmfg.executors import blocks, map_tasks
 from fastmfg.games.checks import Floats, Integers, float_array, index_array
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
-from fastmfg.games.reward_noise import RewardNoise
 from fastmfg.learning.likelihood import Transitions, all_transitions, reward_log_likelihoods
 from fastmfg.learning.observed import observed_probability, observed_rows
 
@@ -42,8 +43,8 @@ HALVINGS = 4
 """Tests have l = 1/2, 1/4, ... of both signs: z of a few after 10 to 1,000 transitions is met by one of them."""
 
 
-TRAJECTORIES_A_BLOCK = 64
-"""Trajectories whose rows stand in memory at a time."""
+ENTRIES_A_BLOCK = 1 << 17
+"""Entries of rows that a thread has in memory at a time, at most, unless a single row has more."""
 
 
 class ImplausibleWarning(UserWarning):
@@ -63,31 +64,17 @@ class Plausibility:
 
     def add(self, conditional: ConditionalClass, positions: Integers, data: Transitions) -> None:
         """Count transitions under a reference policy for the models at these positions of its conditional class."""
-        rows, entry = observed_rows(conditional, positions, data)
-        members = conditional.members[positions]
-        with np.errstate(divide="ignore"):
-            observed, log_rows = np.log(observed_probability(rows, entry)), np.log(np.where(rows > 0, rows, 1.0))
-        mean = (rows * log_rows).sum(axis=2)
-        self.excess[members] += (observed - mean).sum(axis=1)
-        self.variance[members] += (rows * (log_rows - mean[..., None]) ** 2).sum(axis=(1, 2))
-        root, power = rows, 1.0
-        for i in range(HALVINGS):
-            root, power = np.sqrt(root), power / 2
-            up, down = rows * root, np.divide(rows, root, out=np.zeros_like(rows), where=root > 0)
-            self.tests[members, 2 * i] += (power * observed - np.log(up.sum(axis=2))).sum(axis=1)
-            self.tests[members, 2 * i + 1] += (-power * observed - np.log(down.sum(axis=2))).sum(axis=1)
-        if conditional.family.noise is not None:
-            observed = reward_log_likelihoods(conditional.family.noise, conditional, positions, data)
-            self._add_rewards(conditional.family.noise, members, observed)
-
-    def _add_rewards(self, noise: RewardNoise, members: Integers, observed: Floats) -> None:
-        """Count log-likelihoods [n, T] of observed rewards, -inf where one is impossible."""
-        self.excess[members] += (observed - noise.mean).sum(axis=1)
-        self.variance[members] += noise.variance * observed.shape[1]
-        for i in range(HALVINGS):
-            power = 0.5 ** (i + 1)
-            self.tests[members, 2 * i] += (power * observed - noise.log_moment(power)).sum(axis=1)
-            self.tests[members, 2 * i + 1] += (-power * observed - noise.log_moment(-power)).sum(axis=1)
+        length = conditional.family.row_length
+        for part in blocks(data.step.size, max(1, ENTRIES_A_BLOCK // length)):
+            some = data.part(part)
+            size = max(1, ENTRIES_A_BLOCK // (length * len(part)))
+            tasks = [positions[block.start : block.stop] for block in blocks(positions.size, size)]
+            counted = map_tasks(partial(_count, conditional, data=some), tasks)
+            for chosen, (excess, variance, tests) in zip(tasks, counted, strict=True):
+                members = conditional.members[chosen]
+                self.excess[members] += excess
+                self.variance[members] += variance
+                self.tests[members] += tests
 
     def z(self, members: Integers) -> Floats:
         """Standardised log-likelihoods [k]; 0 where a model leaves nothing to chance, -inf for an impossible one."""
@@ -120,6 +107,32 @@ class Plausibility:
                 ImplausibleWarning,
                 stacklevel=3,
             )
+
+
+def _count(conditional: ConditionalClass, positions: Integers, data: Transitions) -> tuple[Floats, Floats, Floats]:
+    """What transitions add to the excess [n], variance [n] and tests [n, *] of the models at these positions."""
+    rows, entry = observed_rows(conditional, positions, data)
+    tests = np.empty((positions.size, 2 * HALVINGS))
+    with np.errstate(divide="ignore"):
+        observed, log_rows = np.log(observed_probability(rows, entry)), np.log(np.where(rows > 0, rows, 1.0))
+    mean = (rows * log_rows).sum(axis=2)
+    excess = (observed - mean).sum(axis=1)
+    variance = (rows * (log_rows - mean[..., None]) ** 2).sum(axis=(1, 2))
+    root, power = rows, 1.0
+    for i in range(HALVINGS):
+        root, power = np.sqrt(root), power / 2
+        up, down = rows * root, np.divide(rows, root, out=np.zeros_like(rows), where=root > 0)
+        tests[:, 2 * i] = (power * observed - np.log(up.sum(axis=2))).sum(axis=1)
+        tests[:, 2 * i + 1] = (-power * observed - np.log(down.sum(axis=2))).sum(axis=1)
+    if (noise := conditional.family.noise) is not None:
+        observed = reward_log_likelihoods(noise, conditional, positions, data)
+        excess += (observed - noise.mean).sum(axis=1)
+        variance += noise.variance * observed.shape[1]
+        for i in range(HALVINGS):
+            power = 0.5 ** (i + 1)
+            tests[:, 2 * i] += (power * observed - noise.log_moment(power)).sum(axis=1)
+            tests[:, 2 * i + 1] += (-power * observed - noise.log_moment(-power)).sum(axis=1)
+    return excess, variance, tests
 
 
 def plausibility(
@@ -165,8 +178,6 @@ def plausibility(
     chosen = np.arange(n, dtype=np.int64) if members is None else member_indices("members", members, n)
     sums = Plausibility(n)
     conditional = condition_members(family, pi, chosen)
-    for block in np.array_split(np.arange(len(s)), -(-len(s) // TRAJECTORIES_A_BLOCK)):
-        seen = all_transitions(s[block], a[block], None if r is None else r[block])
-        sums.add(conditional, np.arange(chosen.size), seen)
+    sums.add(conditional, np.arange(chosen.size), all_transitions(s, a, r))
     sums.warn(chosen)
     return sums.z(chosen)

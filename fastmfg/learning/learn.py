@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from fastmfg.comparing.bridge import PolicyCover
 from fastmfg.executors import Executor
 from fastmfg.games.checks import Integers, frozen, policy_array, whole
@@ -24,6 +26,7 @@ from fastmfg.learning import certified, exact, heuristic
 from fastmfg.learning.adversary import ADVERSARIES
 from fastmfg.learning.checkpoint import Checkpoint, recorded
 from fastmfg.learning.eliminate import Elimination, run_elimination
+from fastmfg.learning.likelihood import Transitions
 from fastmfg.learning.mixtures import try_mixture
 from fastmfg.learning.options import STRATEGIES, LearnOptions
 from fastmfg.learning.oracle import Oracle, require_oracle
@@ -253,6 +256,8 @@ def eliminate_under(
             try_mixture(state)  # the paper's rule of evidence is kept as its authors have it
         return survivors.size == 1 or candidates.enough() or has_served(state, started, survivors.size)
 
+    weighed: list[Transitions] = []
+
     def drawn(trajectories: int, survivors: int) -> None:
         if on_draw is not None:
             on_draw(before + trajectories, survivors)
@@ -260,9 +265,12 @@ def eliminate_under(
     outcome = run_elimination(
         conditional, adversary, oracle, rule, evidence.log_likelihood, earlier_calls=len(state.rounds),
         budget=options.budget - before, stop=stop, on_draw=drawn, allowance=evidence.allowance,
-        watch=evidence.plausibility.add,
+        watch=weighed.append,
     )  # fmt: skip
     evidence.absorb(outcome)
+    if weighed:  # counted for those that are left, who were there throughout
+        positions = np.searchsorted(conditional.members, outcome.survivors)
+        evidence.plausibility.add(conditional, positions, Transitions.joined(weighed))
     if outcome.converged or outcome.rounds == 0:
         candidates.exhausted.add(chosen.candidate)
     state.reference = chosen.candidate

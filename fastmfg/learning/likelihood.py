@@ -38,6 +38,11 @@ class Transitions:
     successor: Integers  # [T]
     reward: Floats = field(default_factory=lambda: NO_REWARDS)  # [T]; empty where rewards are known
 
+    def part(self, chosen: range) -> Transitions:
+        """Some consecutive ones of the transitions."""
+        arrays = (getattr(self, each.name)[chosen.start : chosen.stop] for each in fields(Transitions))
+        return Transitions(*arrays)
+
     @staticmethod
     def joined(parts: Sequence[Transitions]) -> Transitions:
         """The transitions of all parts, one after another."""
