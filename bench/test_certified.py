@@ -35,7 +35,7 @@ def started(models):
     return State(models, LearnOptions(epsilon=EPSILON, delta=DELTA))
 
 
-def test_choice(benchmark, note, timing):
+def test_choice(benchmark, note, timing, figure, in_units):
     """What the choice of a first round costs, equilibrium and all (target: 2 s at the paper's size)."""
     size = PAPER if timing else SMALL
     models, _, _ = problem(size, 201)
@@ -43,9 +43,11 @@ def test_choice(benchmark, note, timing):
     assert chosen.certificate == "direct"
     seconds = f"{benchmark.stats.stats.median:.2f} s (target 2 s)" if timing else "right (timing off)"
     note(title(size), f"{seconds}  {chosen.policies} policies looked at")
+    own = benchmark.stats.stats.median if timing else None
+    figure("choice", *(() if own is None else (f"{own:.2g} s", in_units(own))))
 
 
-def test_further_policy(benchmark, note, timing):
+def test_further_policy(benchmark, note, timing, figure, in_units):
     """What each further policy costs that the search looks at: gaps in all survivors, distances, counts."""
     size = PAPER if timing else SMALL
     models, _, _ = problem(size, 201)
@@ -61,7 +63,9 @@ def test_further_policy(benchmark, note, timing):
     candidate, verdict = benchmark.pedantic(look, rounds=5 if timing else 1, warmup_rounds=1)
     check = mfg.direct_certificate(models, run.candidates[candidate].policy, run.options.elimination.tolerance, EPSILON)
     assert (verdict.holds, verdict.count, verdict.largest) == (check.holds, check.count, check.counts.max())
-    note(title(size), f"{benchmark.stats.stats.median:.2f} s a policy" if timing else "right (timing off)")
+    own = benchmark.stats.stats.median if timing else None
+    note(title(size), "right (timing off)" if own is None else f"{own:.2f} s a policy")
+    figure("further policy", *(() if own is None else (f"{own:.2g} s", in_units(own))))
 
 
 @pytest.mark.parametrize("name", HARD)

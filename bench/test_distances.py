@@ -16,6 +16,7 @@ import fastmfg as mfg
 from bench.work import Work, aligned, recorded
 from fastmfg.executors import thread_count
 from fastmfg.kernels import distance
+from fastmfg.kernels.jit import B2, F3, F4, i8, kernel
 
 TILES = [(10, 30), (50, 100), (10, 1000)]  # actions, successors
 PAIRS_OF_RUNS = 101
@@ -24,9 +25,12 @@ CLASSES = [(40, 20, 10, 3), (200, 100, 50, 3)]  # models, S, A, H; the last one 
 FEW = 5  # models when the clock is off
 
 
-@njit(nogil=True, error_model="numpy")
+unit_of_gaps = distance.block_gaps  # kernels know units by their names
+
+
+@kernel(i8(F4, F4, B2, F3))
 def block_gaps(X, Y, wanted, gap):
-    distance.block_gaps(X, Y, wanted, gap)
+    return unit_of_gaps(X, Y, wanted, gap)
 
 
 @njit
@@ -42,7 +46,7 @@ def seconds_of(function):
 
 
 @pytest.mark.parametrize(("A", "K"), TILES)
-def test_l1_part(A, K, meter, note, timing):
+def test_l1_part(A, K, meter, note, timing, figure):
     R = distance.PAIR_BLOCK
     X, Y = new_tile(R, A, K), new_tile(R, A, K)
     X[:], Y[:] = np.random.default_rng(0).dirichlet(np.ones(K), (2, R, 1, A))
@@ -67,11 +71,13 @@ def test_l1_part(A, K, meter, note, timing):
     meter.benchmark(run)
     size = f"{R} x {R} pairs, {A} actions, rows of {K}"
     meter.report(size, Work(gaps=R * R * A * K), twin_seconds)
+    figure(f"l1 {K}")
     if timing:
         runs = [(seconds_of(scipy_run), seconds_of(run)) for _ in range(PAIRS_OF_RUNS)]
         ratio = statistics.median(theirs / ours for theirs, ours in runs)
         theirs, ours = (R * R * A * K / statistics.median(side) for side in zip(*runs, strict=True))
         meter.benchmark.extra_info["times_cdist"] = ratio
+        figure(f"l1 {K}", f"{ours:.2g}/s", f"{ratio:.2g} x cdist (target 5)")
         note(size, f"{ratio:.2f} x cdist (median of {PAIRS_OF_RUNS} alternate pairs of runs; target 5): "
              f"{ours:.2g} |x-y|/s against {theirs:.2g}")  # fmt: skip
 
@@ -94,4 +100,5 @@ def test_distance_matrix(size, meter, timing, monkeypatch):
     np.testing.assert_array_equal(symmetric, np.maximum(d, d.T))
     pairs = M * (M - 1) // 2
     meter.report(f"{pairs} pairs, S={S} A={A} H={H}", sum(calls, Work()), twin_seconds * pairs, threads=thread_count(),
-                 per=pairs, unit=" a pair", more="" if S < 100 else "  target 0.4 ms")  # fmt: skip
+                 per=pairs, unit=" a pair", more="" if S < 100 else "  target 0.4 ms",
+                 key=None if S < 100 else "distance of a pair")  # fmt: skip

@@ -43,4 +43,4 @@ def test_equilibria(size, seed, meter, timing, monkeypatch):
     meter.benchmark.extra_info["iterations"] = iterations
     more = f"  {iterations:.0f} iterations (median), none of {M} failed" + ("; target 60 ms" if size == PAPER else "")
     meter.report(f"{M} models, S={S} A={A} H={H}, seed {seed}", work, twin_seconds, threads=thread_count(), per=M,
-                 unit=" an NE", more=more)  # fmt: skip
+                 unit=" an NE", more=more, key=f"equilibria {seed}" if size == PAPER else None)  # fmt: skip

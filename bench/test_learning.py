@@ -1,13 +1,8 @@
-"""The learner: trajectories against the authors' rule, and the time and memory of one run.
+"""The learner: trajectories against the authors' rule, and the time of one run.
 
 The true model and the oracle's stream are drawn from the same seed as the class. Nothing here is random beyond that.
 """
 
-import json
-import os
-import subprocess
-import sys
-import time
 from functools import partial
 
 import naive
@@ -53,7 +48,8 @@ def interval(ours, theirs, resamples=10_000):
 
 
 @pytest.mark.parametrize("size", [SMALL, PAPER], ids=["small", "paper"])
-def test_samples(size, benchmark, note, timing):
+def test_samples(size, benchmark, note, timing, figure):
+    key = "samples, paper's size" if size == PAPER else "samples, small"
     seeds = SEEDS if timing else FEW_SEEDS
     size = size if timing else WITHOUT_CLOCK[size]
     runs = benchmark.pedantic(
@@ -65,6 +61,8 @@ def test_samples(size, benchmark, note, timing):
     certified, lost = ([int(run[:, k].sum()) for run in runs.values()] for k in (1, 2))
     benchmark.extra_info.update({rule: run.tolist() for rule, run in runs.items()})
     benchmark.extra_info["ratio"] = [ours / theirs, low, high]
+    counted = f"{ours:.0f} trajectories; the truth lost in {lost[0]} of {len(seeds)} runs"
+    figure(key, counted, f"{ours / theirs:.3f} of the authors' {theirs:.0f}, 95% interval {low:.3f} to {high:.3f}")
     note(f"{title(size)}, {len(seeds)} seeds",
          f"medians {ours:.0f} against {theirs:.0f} trajectories  ratio {ours / theirs:.3f}, 95% interval {low:.3f} to "
          f"{high:.3f} (target 0.1)  bound reached by {certified[0]} against {certified[1]}  "
@@ -74,6 +72,7 @@ def test_samples(size, benchmark, note, timing):
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("size", [SMALL, PAPER], ids=["small", "paper"])
 def test_learn(size, rule, meter, timing, monkeypatch):
+    in_table = (size, rule) == (PAPER, "default")
     size = size if timing else WITHOUT_CLOCK[size]
     models, truth, settings = problem(size, 201)
 
@@ -93,46 +92,5 @@ def test_learn(size, rule, meter, timing, monkeypatch):
     again = meter.benchmark.pedantic(run, rounds=5)
     assert (again.trajectories, again.ne_gap_bound) == (learned.trajectories, learned.ne_gap_bound)
     meter.report(f"{title(size)}, {rule}", sum(calls, Work()), None, threads=thread_count(),
-                 more=f"  {learned.trajectories} trajectories, {len(learned.rounds)} rounds")  # fmt: skip
-
-
-COMMAND = """
-import json, sys, time
-started = time.perf_counter()
-import fastmfg as mfg
-models = mfg.linear_class(*map(int, sys.argv[1:5]))
-learned = mfg.learn(models, mfg.MeanFieldOracle(models[7]), epsilon=1e-3, delta=1e-3)
-seconds = time.perf_counter() - started
-try:  # the peak of this process alone: what getrusage reports counts the parent's memory before exec
-    peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
-except OSError:
-    import resource
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "darwin" else 1)
-print(json.dumps([seconds, peak / 1024, learned.survivors.tolist(), learned.ne_gap_bound]))
-"""
-
-
-@pytest.mark.parametrize("cache", ["warm", "cold"])
-def test_fresh_process(cache, benchmark, note, timing, tmp_path):
-    """Import, generate, learn in a process of its own, as a command does."""
-    if cache == "cold" and not timing:
-        pytest.skip("compiles every kernel: only with the clock on")
-    size = PAPER if timing else SMALL
-    environment = os.environ | ({"NUMBA_CACHE_DIR": str(tmp_path)} if cache == "cold" else {})
-    results = []
-
-    def run():
-        command = [sys.executable, "-c", COMMAND, *map(str, size)]
-        started = time.perf_counter()
-        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-        results.append([time.perf_counter() - started, *json.loads(done.stdout)])
-
-    warm = timing and cache == "warm"
-    benchmark.pedantic(run, rounds=5 if warm else 1, warmup_rounds=1 if warm else 0)
-    _, _, _, survivors, bound = results[-1]
-    assert 7 in survivors and bound <= EPSILON
-    whole, inside, peak = np.median([result[:3] for result in results[warm:]], axis=0)
-    benchmark.extra_info.update(whole_seconds=whole, inside_seconds=inside, peak_mib=peak)
-    target = "8 s, 1024 MiB" if cache == "warm" else "60 s"
-    note(f"{title(size)}, {cache} cache", f"{whole:.2f} s, of which {inside:.2f} s import, generate and learn  "
-         f"peak memory {peak:.0f} MiB (target {target})" if timing else "right (timing off)")  # fmt: skip
+                 more=f"  {learned.trajectories} trajectories, {len(learned.rounds)} rounds",
+                 key="learn, paper's size" if in_table else None)  # fmt: skip

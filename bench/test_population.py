@@ -50,7 +50,7 @@ def in_turns(*functions, rounds=25):
 
 
 @pytest.mark.parametrize("n", [10_000, 1_000_000, 100_000_000])
-def test_counts(n, sparse, benchmark, note, timing):
+def test_counts(n, sparse, benchmark, note, timing, figure):
     game, rows, _, pi = sparse
     population = Population(game, n)
     crowd = population.crowd(pi)
@@ -58,6 +58,7 @@ def test_counts(n, sparse, benchmark, note, timing):
     mean_field = mfg.condition(game, pi).density
     assert np.abs(crowd.density[:H] - mean_field).sum(axis=1).max() < 6 * np.sqrt(S / n)
     benchmark.pedantic(lambda: population.crowd(pi), rounds=1)
+    figure(f"counts {n}")
     if not timing:
         note(f"{n} agents", "right (timing off)")
         return
@@ -69,6 +70,7 @@ def test_counts(n, sparse, benchmark, note, timing):
 
     (own, _), fraction = in_turns(lambda: population.crowd(pi), binomials)
     benchmark.extra_info.update(seconds_a_step=own / H, fraction=fraction)
+    figure(f"counts {n}", f"{own / H * 1e3:.2g} ms", f"{fraction:.2g} of NumPy's multinomials alone")
     note(
         f"{n} agents, S={S} A={A} K={K}",
         f"{own / H * 1e3:.3g} ms a step (target {TARGET_MS:g}), fraction {fraction:.2g} of NumPy's multinomials alone",
@@ -87,12 +89,13 @@ def assert_moved_as_by_the_twin(population, agents, sparse, n=500):
         assert_array_equal(agents.states[:n, h + 1], states)
 
 
-def test_identities(sparse, benchmark, note, timing, limits):
+def test_identities(sparse, benchmark, note, timing, limits, figure):
     game, _, _, pi = sparse
     n = 1_000_000 if timing else 70_000
     population = Population(game, n)
     assert_moved_as_by_the_twin(population, population.agents(pi), sparse)
     benchmark.pedantic(lambda: population.agents(pi), rounds=1)
+    figure("identities")
     if not timing:
         note(f"{n} agents", "right (timing off)")
         return
@@ -101,6 +104,7 @@ def test_identities(sparse, benchmark, note, timing, limits):
     rate, draw = n * H / own, drawn / numbers.size
     limit = thread_count() / (2 * draw + BYTES / limits.bytes)
     benchmark.extra_info.update(rate=rate, fraction=rate / limit)
+    figure("identities", f"{rate / 1e6:.2g} M agent-steps/s", f"{rate / limit:.2g} of drawing numbers and moving bytes")
     note(
         f"{n} agents, S={S} A={A} K={K}",
         f"{rate / 1e6:.3g} M agent-steps/s (target {TARGET_RATE / 1e6:g}) with {thread_count()} threads, fraction "
