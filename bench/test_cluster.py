@@ -150,9 +150,9 @@ def test_result(workers, one_task_a_block, benchmark, note, timing):
 
 def test_description(benchmark, note, timing):
     models = mfg.linear_class(*(PAPER if timing else SMALL), seed=101)
-    sent = pickle.dumps(describe(models._family), protocol=5)
-    family = benchmark(lambda: pickle.loads(sent).open())
-    assert len(family) == len(models) and (family.thetas == models._family.thetas).all()
+    sent = pickle.dumps(describe(models), protocol=5)
+    opened = benchmark(lambda: pickle.loads(sent).open())
+    assert len(opened) == len(models) and (opened.thetas == models.thetas).all()
     seconds = benchmark.stats.stats.median if timing else 0.0
     text = f"{len(sent) / 1e6:.1f} MB sent once a process, opened in {seconds * MILLISECONDS:.1f} ms"
     note(title(PAPER if timing else SMALL), text if timing else "right (timing off)")

@@ -148,9 +148,9 @@ def test_a_dask_cluster_gives_the_same_bytes(form, client):
 
 @pytest.mark.parametrize("n", [1, 23, 24, 25, 400])
 def test_squares_of_pairs_cover_each_pair_once(n):
-    family = mfg.linear_class(1, 4, 2)._family
+    opened = mfg.linear_class(1, 4, 2)
     seen = np.zeros((n, n), dtype=int)
-    for rows, cols in mfg.comparing.distance.pair_squares(family, n):
+    for rows, cols in mfg.comparing.distance.pair_squares(opened, n):
         seen[rows.start : rows.stop, cols.start : cols.stop] += 1
     assert (seen[np.tri(n, dtype=bool)] == 1).all() and (seen <= 1).all()
 
@@ -353,14 +353,14 @@ def test_blocks_grow_to_the_usual_length():
 @pytest.mark.parametrize("form", FORMS)
 def test_a_description_is_sent_and_opened(form):
     models = class_of(form)
-    made = describe(models._family)
-    assert describe(models._family) is made
-    family = pickle.loads(pickle.dumps(made)).open()
-    assert type(family) is type(models._family) and len(family) == len(models)
-    assert answers(mfg.ModelClass._of(family)) == answers(models)
+    made = describe(models)
+    assert describe(models) is made
+    opened = pickle.loads(pickle.dumps(made)).open()
+    assert type(opened) is type(models) and len(opened) == len(models)
+    assert answers(opened) == answers(models)
 
 
-def test_a_family_is_sent_once_a_process(pool, monkeypatch):
+def test_a_class_is_sent_once_a_process(pool, monkeypatch):
     models = mfg.linear_class(40, 6, 3, seed=11)
     sent = []
     submit = remote._Pool.submit
@@ -373,21 +373,21 @@ def test_a_family_is_sent_once_a_process(pool, monkeypatch):
     assert len(pickle.dumps(partial(remote.run_block, gaps_of, [0], "0" * 64, None))) < 1000
 
 
-def test_only_the_last_few_families_are_kept(monkeypatch):
+def test_only_the_last_few_classes_are_kept(monkeypatch):
     monkeypatch.setattr(remote, "_subjects", type(remote._subjects)())
     for seed in range(6):
-        assert remote._subject(str(seed), describe(mfg.linear_class(2, 3, 2, seed=seed)._family)) is not None
+        assert remote._subject(str(seed), describe(mfg.linear_class(2, 3, 2, seed=seed))) is not None
     assert list(remote._subjects) == ["2", "3", "4", "5"]
     assert remote._subject("0", None) is None
 
 
 def test_digests_tell_contents_apart():
-    digests = [describe(class_of(form)._family).digest for form in FORMS]
+    digests = [describe(class_of(form)).digest for form in FORMS]
     assert len(set(digests)) == len(FORMS)
     models = mfg.linear_class(5, 4, 2)
-    assert describe(mfg.linear_class(5, 4, 2)._family).digest == describe(models._family).digest
-    assert describe(mfg.linear_class(5, 4, 2, seed=1)._family).digest != describe(models._family).digest
-    assert describe(models[:4]._family).digest != describe(models._family).digest
+    assert describe(mfg.linear_class(5, 4, 2)).digest == describe(models).digest
+    assert describe(mfg.linear_class(5, 4, 2, seed=1)).digest != describe(models).digest
+    assert describe(models[:4]).digest != describe(models).digest
 
 
 def local_function():
@@ -409,7 +409,7 @@ def reward(h, mu):
     return np.zeros((2, 1))
 models = mfg.ModelClass.from_tables(np.full((2, 1, 2, 1, 2), 0.5), [0.5, 0.5], reward)
 try:
-    describe(models._family)
+    describe(models)
 except TypeError as error:
     print(error)
 """
@@ -421,7 +421,7 @@ def test_functions_of_the_script_itself_are_refused():
 
 
 def test_a_function_that_has_changed_is_refused(monkeypatch):
-    made = describe(class_of("filler")._family)
+    made = describe(class_of("filler"))
     monkeypatch.setattr("builders.swept_fill", swept_prepare)
     with pytest.raises(ValueError, match=r"builders\.swept_fill is another function in this process"):
         made.open()
@@ -456,8 +456,8 @@ def test_a_stored_class_gives_the_same_bytes(form, tmp_path, pool):
             cluster.store(models, tmp_path / "class")
         return
     kept = cluster.store(models, tmp_path / "class")
-    assert describe(kept._family).size == 0
-    assert describe(kept._family).digest == describe(models._family).digest
+    assert describe(kept).size == 0
+    assert describe(kept).digest == describe(models).digest
     alone = answers(models)
     assert answers(kept) == answers(kept, executor=pool) == answers(cluster.open_stored(tmp_path / "class")) == alone
     cluster.store(models, tmp_path / "class")  # the same once more
@@ -487,7 +487,7 @@ def test_damaged_stored_classes_are_refused(tmp_path):
 
 
 def test_a_folder_that_holds_another_class_by_now(tmp_path):
-    kept = describe(cluster.store(class_of("linear"), tmp_path / "class")._family)
+    kept = describe(cluster.store(class_of("linear"), tmp_path / "class"))
     for path in (tmp_path / "class").iterdir():
         path.unlink()
     cluster.store(class_of("tables"), tmp_path / "class")

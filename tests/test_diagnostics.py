@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fastmfg as mfg
-from fastmfg.games.family import as_filler
+from fastmfg.games.fillers import as_filler
 from fastmfg.kernels import linear, prepare
 from fastmfg.kernels.jit import PREPARE
 from fastmfg.planning import diagnostics, sampled
@@ -106,7 +106,7 @@ def test_every_number_is_the_largest_over_the_sampled_pairs(masked, joint, tempe
     parts = unflattened(crowd_game(701, 3, 3, 3, masked, joint))
     game, n = mfg.Game(**parts), 6
     ref = {name: [] for name in (*NUMBERS, "sum")}
-    for pairs in sampled.Sampler(game._family, np.zeros(1, dtype=np.int64), 5, temperature).rounds(n):
+    for pairs in sampled.Sampler(game.models, np.zeros(1, dtype=np.int64), 5, temperature).rounds(n):
         for x, y in pairs:
             (mu, xs, _), (nu, ys, _) = flow(parts, x.policy), flow(parts, y.policy)
             if max(map(naive_diagnostics.distance, xs, ys)) < naive_diagnostics.FLOOR:
@@ -139,7 +139,7 @@ def test_a_class_is_compared_within_and_between_models(compiled):
     functions = [swept_functions(w, S, A, 0.3) for w in thetas]
     if not compiled:
         models = mfg.ModelClass([mfg.Game(np.eye(S)[0], *f, horizon=3) for f in functions])
-    sampler = sampled.Sampler(models._family, np.arange(3), 7)
+    sampler = sampled.Sampler(models, np.arange(3), 7)
     rewards, rows, between = [0.0], [0.0], 0
     for pairs in sampler.rounds(6):
         for x, y in pairs:
@@ -173,7 +173,7 @@ def test_the_softmax_response_is_a_step_of_prior_descent():
     game = mfg.Game(**crowd_game(702, masked=True))
     uniform = game.uniform_policy()
     one = np.zeros(1, dtype=np.int64)
-    sample = sampled.Sampler(game._family, one, 0, 0.7).sample(0, uniform)
+    sample = sampled.Sampler(game.models, one, 0, 0.7).sample(0, uniform)
     step = PriorDescent(temperature=0.7, inner_iterations=None)(evaluation_of(game, uniform))
     assert_allclose(sample.response, mfg.condition(game, step).density, atol=1e-12)
 
@@ -576,7 +576,7 @@ def test_rewards_that_another_models_population_breaks():
 def test_the_sequence_of_policies():
     game = mfg.Game(**crowd_game(707, 2, 4, 3, masked=True))
     one = np.zeros(1, dtype=np.int64)
-    samples = [pairs[-1][0] for pairs in sampled.Sampler(game._family, one, 0).rounds(12)]
+    samples = [pairs[-1][0] for pairs in sampled.Sampler(game.models, one, 0).rounds(12)]
     assert_array_equal(samples[0].policy, game.uniform_policy())
     assert_array_equal(samples[3].policy, mfg.best_response(game, samples[2].policy).policy)
     for x in samples:

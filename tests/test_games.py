@@ -107,7 +107,7 @@ def test_a_class_of_games_from_functions(joint):
 def test_games_of_one_compiled_class_stay_compiled():
     models = mfg.linear_class(5, 4, 3, 3, 2, 2)
     chosen = mfg.ModelClass([models[3], models[0], models[3]])
-    assert chosen._family.fill is models._family.fill
+    assert chosen.fill is models.fill
     pi = models[0].uniform_policy()
     assert_allclose(mfg.ne_gaps(chosen, pi), mfg.ne_gaps(models, pi)[[3, 0, 3]], rtol=1e-12)
 

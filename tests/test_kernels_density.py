@@ -22,13 +22,13 @@ SIZES = [  # models, H, S, A; the last ones take several tiles, the last of whic
 ]
 
 
-def push(family, t, members, policies, policy_of, joint=False, check=True, aux_size=0):
+def push(fillers, t, members, policies, policy_of, joint=False, check=True, aux_size=0):
     """Density, aux and fault of the kernel."""
     n, H, S = len(members), *policies.shape[1:3]
     mu, aux = np.full((n, H, S), np.nan), np.full((n, H, aux_size), np.nan)
     fault = np.full((n, 5), -7)
     pairs = Pairs(t.thetas, np.array(members), policies, np.array(policy_of), NO_ROWS)
-    density.push(transitions_of(family.prepare, family.fill, t.common), pairs, joint, check, mu, aux, fault)
+    density.push(transitions_of(fillers.prepare, fillers.fill, t.common), pairs, joint, check, mu, aux, fault)
     return mu, aux, fault
 
 

@@ -19,7 +19,7 @@ from fastmfg.comparing.distance import block_side
 from fastmfg.comparing.pivots import PIVOT_STATES, passing_pairs, pivots_of, start_order
 from fastmfg.executors import Tick, blocks
 from fastmfg.games.checks import Floats, Integers
-from fastmfg.games.family import Family
+from fastmfg.games.model_class import ModelClass
 from fastmfg.games.spread import spread
 from fastmfg.kernels import distance as kernels
 
@@ -37,20 +37,20 @@ Pairs = tuple[Integers, Integers]
 """Models [k], models [k]: pair by pair."""
 
 
-def sums_elsewhere(family: Family, policy: Floats, executor: Any, tick: Tick | None) -> Floats:
+def sums_elsewhere(models: ModelClass, policy: Floats, executor: Any, tick: Tick | None) -> Floats:
     """``sum over the first states of mu1(s) max_a gap_1(s,a)`` between pivots and all models, [pivots, M]."""
-    stretches = blocks(len(family), STRETCH * block_side(family))
-    return np.concatenate(list(spread(partial(_sums, policy=policy), family, stretches, executor, tick)), axis=1)
+    stretches = blocks(len(models), STRETCH * block_side(models))
+    return np.concatenate(list(spread(partial(_sums, policy=policy), models, stretches, executor, tick)), axis=1)
 
 
-def _sums(family: Family, stretch: range, policy: Floats) -> Floats:
-    pivots = pivots_of(len(family))
+def _sums(models: ModelClass, stretch: range, policy: Floats) -> Floats:
+    pivots = pivots_of(len(models))
     members = np.concatenate([pivots, np.arange(stretch.start, stretch.stop)])
-    conditional = condition_members(family, policy, members)
+    conditional = condition_members(models, policy, members)
     order, rows, cols = start_order(conditional)[:PIVOT_STATES], np.arange(pivots.size), np.arange(len(stretch))
     wanted, out = np.ones((rows.size, cols.size), dtype=np.bool_), np.zeros((rows.size, cols.size))
     status = kernels.block_lower_bounds(*conditional.arrays, order, rows, cols + rows.size, wanted, np.inf, out)
-    family.refuse_status(status, "comparing models")
+    models.refuse_status(status, "comparing models")
     return out
 
 

@@ -22,7 +22,6 @@ from numpy.typing import ArrayLike, NDArray
 from fastmfg.comparing.conditional import ConditionalClass, condition_class, condition_members
 from fastmfg.executors import Tick, blocks, items_a_task, map_tasks
 from fastmfg.games.checks import Floats, Integers
-from fastmfg.games.family import Family
 from fastmfg.games.model_class import ModelClass, require_class
 from fastmfg.games.spread import spread
 from fastmfg.kernels import distance as distance_kernels
@@ -39,14 +38,14 @@ Whoever compares a square conditions the models on its two sides anew: the large
 """
 
 
-def block_side(family: Family) -> int:
+def block_side(models: ModelClass) -> int:
     """Models on a side of a block of pairs."""
-    return math.isqrt(items_a_task(family.row_entries, distance_kernels.PAIR_BLOCK**2))
+    return math.isqrt(items_a_task(models.row_entries, distance_kernels.PAIR_BLOCK**2))
 
 
-def pair_blocks(family: Family, n: int) -> Iterator[tuple[Integers, Integers]]:
+def pair_blocks(models: ModelClass, n: int) -> Iterator[tuple[Integers, Integers]]:
     """Blocks (rows, columns) that cover the pairs i >= j of n models; the cut depends on sizes alone."""
-    edges = [np.arange(block.start, block.stop) for block in blocks(n, block_side(family))]
+    edges = [np.arange(block.start, block.stop) for block in blocks(n, block_side(models))]
     for a in range(len(edges)):
         for b in range(a + 1):
             yield edges[a], edges[b]
@@ -64,13 +63,13 @@ def below_diagonal(n: int) -> Wanted:
 
 
 def _map_pair_blocks(
-    family: Family,
+    models: ModelClass,
     function: Callable[[Integers, Integers, Wanted], tuple[Wanted, Floats]],
     wanted: Wanted,
     tick: Tick | None = None,
 ) -> Iterator[tuple[Integers, Integers, Wanted, Floats]]:
     """``function(rows, columns, wanted)`` of every block that holds a wanted pair, in parallel."""
-    tasks = [(rows, cols) for rows, cols in pair_blocks(family, len(wanted)) if wanted[np.ix_(rows, cols)].any()]
+    tasks = [(rows, cols) for rows, cols in pair_blocks(models, len(wanted)) if wanted[np.ix_(rows, cols)].any()]
 
     def run(task: tuple[Integers, Integers]) -> tuple[Wanted, Floats]:
         rows, cols = task
@@ -89,7 +88,7 @@ def directed_distances(conditional: ConditionalClass, wanted: Wanted | None = No
     pairs = below_diagonal(n) if wanted is None else (wanted | wanted.T) & below_diagonal(n)
     result = np.full((n, n), np.nan)
     np.fill_diagonal(result, 0.0)
-    f = conditional.family
+    f = conditional.models
 
     def distances(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
         out = np.full((*block.shape, 2), np.nan)
@@ -148,43 +147,43 @@ def distance_matrix(
 
 
 def _distances_elsewhere(models: ModelClass, policy: ArrayLike, executor: Any, tick: Tick | None) -> Floats:
-    family = require_class("models", models)._family
-    pi = family.policy("policy", policy)
-    squares = pair_squares(family, len(models))
+    require_class("models", models)
+    pi = models.policy("policy", policy)
+    squares = pair_squares(models, len(models))
     require_pairs(len(models), 2)
     distances = np.empty((len(models), len(models)))
-    found = spread(partial(_square_distances, policy=pi), family, squares, executor, tick)
+    found = spread(partial(_square_distances, policy=pi), models, squares, executor, tick)
     for (rows, cols), (down, across) in zip(squares, found, strict=True):
         distances[rows.start : rows.stop, cols.start : cols.stop] = down
         distances[cols.start : cols.stop, rows.start : rows.stop] = across
     return distances
 
 
-def _square_distances(family: Family, square: tuple[range, range], policy: Floats) -> tuple[Floats, Floats]:
+def _square_distances(models: ModelClass, square: tuple[range, range], policy: Floats) -> tuple[Floats, Floats]:
     """Directed distances of a square: from the rows' models [R, C], from the columns' [C, R]."""
-    conditional, wanted, c = condition_square(family, policy, *square)
+    conditional, wanted, c = condition_square(models, policy, *square)
     distances = directed_distances(conditional, wanted)
     return distances[c:, : len(square[1])], distances[: len(square[1]), c:]
 
 
-def pair_squares(family: Family, n: int) -> list[tuple[range, range]]:
+def pair_squares(models: ModelClass, n: int) -> list[tuple[range, range]]:
     """Squares (rows, columns) that cover the pairs i >= j of n models, made of whole blocks of `pair_blocks`."""
-    side = block_side(family)
+    side = block_side(models)
     edges = blocks(n, side * max(1, min(MOST_BLOCKS, n // (side * SQUARES_A_SIDE))))
     return [(edges[a], edges[b]) for a in range(len(edges)) for b in range(a + 1)]
 
 
 def condition_square(
-    family: Family, policy: Floats, rows: range, cols: range
+    models: ModelClass, policy: Floats, rows: range, cols: range
 ) -> tuple[ConditionalClass, Wanted, int]:  # fmt: skip
     """The models of a square, those of the columns first; its pairs i > j; the position of its first row.
 
     Blocks start where they do among all models, so that numbers are the same to the last bit.
     """
     if rows == cols:
-        conditional = condition_members(family, policy, np.arange(rows.start, rows.stop))
+        conditional = condition_members(models, policy, np.arange(rows.start, rows.stop))
         return conditional, below_diagonal(len(rows)), 0
-    conditional = condition_members(family, policy, np.concatenate([cols, rows]).astype(np.int64))
+    conditional = condition_members(models, policy, np.concatenate([cols, rows]).astype(np.int64))
     wanted = np.zeros((conditional.members.size, conditional.members.size), dtype=np.bool_)
     wanted[len(cols) :, : len(cols)] = True
     return conditional, wanted, len(cols)
@@ -195,7 +194,7 @@ def bound_low(conditional: ConditionalClass, radius: float, wanted: Wanted) -> t
     n = conditional.members.size
     require_pairs(n, 2)
     low, under = np.zeros((n, n)), np.zeros((n, n), dtype=np.bool_)
-    f = conditional.family
+    f = conditional.models
     order = np.argsort(-f.common.initial, kind="stable")
 
     def bounds(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
@@ -214,7 +213,7 @@ def bound_high(conditional: ConditionalClass, radius: float, wanted: Wanted, low
     """The upper bound of the wanted pairs, and which of them it puts at or under `radius`; others are given up."""
     n = conditional.members.size
     high, under = np.full((n, n), np.inf), np.zeros((n, n), dtype=np.bool_)
-    f = conditional.family
+    f = conditional.models
 
     def bounds(rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
         out = np.ascontiguousarray(low[np.ix_(rows, cols)])
@@ -251,7 +250,7 @@ def upper_bounds(models: ModelClass, policy: ArrayLike) -> Floats:
 
 def row_gaps(conditional: ConditionalClass, m: int, n: int) -> Floats:
     """``gap_h(s,a)`` [H, S, A] of the models at two positions."""
-    f = conditional.family
+    f = conditional.models
     gap = np.empty((f.horizon, f.n_states, f.n_actions))
     status = distance_kernels.row_gaps(*conditional.arrays, m, n, gap)
     f.refuse_status(status, "comparing models")
@@ -260,7 +259,7 @@ def row_gaps(conditional: ConditionalClass, m: int, n: int) -> Floats:
 
 def pair_deviation(conditional: ConditionalClass, m: int, n: int) -> tuple[float, Integers]:
     """The directed distance from position m to n, and the actions [H, S] of the deviation that attains it."""
-    f = conditional.family
+    f = conditional.models
     legal = f.common.legal
     uniform = np.tile(legal / legal.sum(axis=1, keepdims=True), (f.horizon, 1, 1))
     zero = np.zeros(1, dtype=np.int64)
@@ -272,7 +271,7 @@ def pair_deviation(conditional: ConditionalClass, m: int, n: int) -> tuple[float
 
 def deviation_distances(conditional: ConditionalClass, deviations: Floats) -> Floats:
     """``d_dev(M, N | pi)`` [D, n, n] of given deviations [D, H, S, A]: policy evaluation instead of a maximum."""
-    f, n, D = conditional.family, conditional.members.size, len(deviations)
+    f, n, D = conditional.models, conditional.members.size, len(deviations)
     require_pairs(n, D)
     result = np.zeros((D, n, n))
     dev = np.arange(D, dtype=np.int64)

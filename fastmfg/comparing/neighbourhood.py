@@ -26,7 +26,6 @@ from fastmfg.comparing.distance import (
 from fastmfg.comparing.pivots import ROUNDING, Counted, pivot_counts, pivot_matrix
 from fastmfg.executors import Tick
 from fastmfg.games.checks import Floats, Integers, real
-from fastmfg.games.family import Family
 from fastmfg.games.model_class import ModelClass, require_class
 from fastmfg.games.spread import spread
 
@@ -61,7 +60,7 @@ def find_neighbourhoods(
     if pairs is None and n > LARGE:
         return Neighbourhoods(*pivot_matrix(conditional, radius))
     pairs = below_diagonal(n) if pairs is None else pairs
-    slack = ROUNDING * conditional.family.horizon
+    slack = ROUNDING * conditional.models.horizon
     low, open_low = bound_low(conditional, radius + slack, pairs)
     _, near = bound_high(conditional, radius - slack, open_low & (low <= radius - slack), low)
     open_pairs = open_low & ~near
@@ -102,47 +101,49 @@ def neighbour_counts(
     largest = real("radius", radius, 0.0, include_low=True)
     if executor is None:
         return count_neighbours(condition_class(models, policy), largest).counts
-    family = require_class("models", models)._family
-    pi = family.policy("policy", policy)
+    require_class("models", models)
+    pi = models.policy("policy", policy)
     groups: list[Pairs] | None = None
     if len(models) > LARGE:
-        groups = pairs_left(sums_elsewhere(family, pi, executor, tick), largest + ROUNDING * family.horizon)
+        groups = pairs_left(sums_elsewhere(models, pi, executor, tick), largest + ROUNDING * models.horizon)
     if groups is None:
-        return _counted_by_squares(family, pi, largest, executor, tick)
+        return _counted_by_squares(models, pi, largest, executor, tick)
     counts = np.ones(len(models), dtype=np.int64)
-    found = spread(partial(_near_pairs, policy=pi, radius=largest), family, groups, executor, tick)
+    found = spread(partial(_near_pairs, policy=pi, radius=largest), models, groups, executor, tick)
     for (left, right), near in zip(groups, found, strict=True):
         np.add.at(counts, left[near], 1)
         np.add.at(counts, right[near], 1)
     return counts
 
 
-def _counted_by_squares(family: Family, policy: Floats, radius: float, executor: Any, tick: Tick | None) -> Integers:
+def _counted_by_squares(
+    models: ModelClass, policy: Floats, radius: float, executor: Any, tick: Tick | None
+) -> Integers:
     """Neighbours of all models, all pairs looked at."""
-    squares, counts = pair_squares(family, len(family)), np.ones(len(family), dtype=np.int64)
-    found = spread(partial(_square_counts, policy=policy, radius=radius), family, squares, executor, tick)
+    squares, counts = pair_squares(models, len(models)), np.ones(len(models), dtype=np.int64)
+    found = spread(partial(_square_counts, policy=policy, radius=radius), models, squares, executor, tick)
     for (rows, cols), (of_rows, of_cols) in zip(squares, found, strict=True):
         counts[rows.start : rows.stop] += of_rows
         counts[cols.start : cols.stop] += of_cols
     return counts
 
 
-def _near_pairs(family: Family, pairs: Pairs, policy: Floats, radius: float) -> NDArray[np.bool_]:
+def _near_pairs(models: ModelClass, pairs: Pairs, policy: Floats, radius: float) -> NDArray[np.bool_]:
     """Which pairs of models are within the radius, [k]."""
     members = np.unique(np.concatenate(pairs))
     left, right = (np.searchsorted(members, models) for models in pairs)
     wanted = np.zeros((members.size, members.size), dtype=np.bool_)
     wanted[np.maximum(left, right), np.minimum(left, right)] = True
-    near = find_neighbourhoods(condition_members(family, policy, members), radius, wanted).near
+    near = find_neighbourhoods(condition_members(models, policy, members), radius, wanted).near
     found: NDArray[np.bool_] = near[left, right]
     return found
 
 
 def _square_counts(
-    family: Family, square: tuple[range, range], policy: Floats, radius: float
+    models: ModelClass, square: tuple[range, range], policy: Floats, radius: float
 ) -> tuple[Integers, Integers]:
     """Neighbours that a square's pairs i > j give to the models of its rows, and to those of its columns."""
-    conditional, wanted, first_row = condition_square(family, policy, *square)
+    conditional, wanted, first_row = condition_square(models, policy, *square)
     near = np.tril(find_neighbourhoods(conditional, radius, wanted).near, -1)
     of_rows, of_cols = near[first_row:].sum(axis=1), near[:, : len(square[1])].sum(axis=0)
     return of_rows.astype(np.int64), of_cols.astype(np.int64)

@@ -56,12 +56,12 @@ def pivots_of(n: int) -> Integers:
 
 def start_order(conditional: ConditionalClass) -> Integers:
     """States, those where most agents start first."""
-    return np.argsort(-conditional.family.common.initial, kind="stable")
+    return np.argsort(-conditional.models.common.initial, kind="stable")
 
 
 def pivot_sums(conditional: ConditionalClass, order: Integers) -> Floats:
     """``sum over the states of the order of mu1(s) max_a gap_1(s,a)`` between pivots and all models, [pivots, n]."""
-    f, n = conditional.family, conditional.members.size
+    f, n = conditional.models, conditional.members.size
     pivots = pivots_of(n)
 
     def sums(columns: range) -> Floats:
@@ -76,7 +76,7 @@ def pivot_sums(conditional: ConditionalClass, order: Integers) -> Floats:
 
 def pivot_tops(conditional: ConditionalClass) -> Floats:
     """Upper bounds of d between pivots and all models, [pivots, n]."""
-    f, n = conditional.family, conditional.members.size
+    f, n = conditional.models, conditional.members.size
     pivots, low = pivots_of(n), pivot_sums(conditional, start_order(conditional))
 
     def tops(columns: range) -> Floats:
@@ -146,7 +146,7 @@ def pivot_counts(conditional: ConditionalClass, radius: float, mark: Mark = lamb
 
     `mark` is told of the positions of near pairs.
     """
-    f, n = conditional.family, conditional.members.size
+    f, n = conditional.models, conditional.members.size
     slack = ROUNDING * f.horizon
     start = start_order(conditional)
     sums = pivot_sums(conditional, start[:PIVOT_STATES])

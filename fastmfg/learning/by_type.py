@@ -66,16 +66,16 @@ class TypedOracle(_InTurn):
             raise TypeError(f"game must be a MultiTypeGame, got {type(game).__name__}")
         super().__init__(game.layout)
         self.game, self.seed = game, whole("seed", seed, 0)
-        self._ends = start_ranges(game.layout, game._family.common.initial)
+        self._ends = start_ranges(game.layout, game.models.common.initial)
         self.noise = noise_of(game, reward_noise)
         self._reference: Floats | None = None
         self._conditional = (np.empty(0), np.empty(0))
 
     def sample(self, deviation: ArrayLike, reference: ArrayLike, n: int) -> Sample:
         """States of the lift [n, H+1] and actions [n, H], and rewards [n, H] if they are observed."""
-        family, count, H = self.game._family, whole("n", n, 1), self.game.horizon
-        dev = family.policy("deviation", deviation)
-        aux, reward = self._condition(family.policy("reference", reference))
+        models, count, H = self.game.models, whole("n", n, 1), self.game.horizon
+        dev = models.policy("deviation", deviation)
+        aux, reward = self._condition(models.policy("reference", reference))
         uniforms, normals = np.empty((count, 2 * H + 1)), np.empty((count, H))
         for i in range(count):
             key = np.random.SeedSequence(self.seed, spawn_key=(*STREAM, self.trajectories + i))
@@ -85,9 +85,9 @@ class TypedOracle(_InTurn):
                 normals[i] = stream.standard_normal(H)
         uniforms[:, 0] = within(self._ends, self._turns(count), uniforms[:, 0])
         states, actions = np.empty((count, H + 1), dtype=np.int64), np.empty((count, H), dtype=np.int64)
-        theta = family.thetas[self.game._member]
-        status = walk_kernels.walk(family.fill, family.common, theta, aux, dev, uniforms, states, actions)
-        family.refuse_status(status, "sampling")
+        theta = models.thetas[self.game.index]
+        status = walk_kernels.walk(models.fill, models.common, theta, aux, dev, uniforms, states, actions)
+        models.refuse_status(status, "sampling")
         self.trajectories += count
         if self.noise is None:
             return states, actions
@@ -182,8 +182,8 @@ def learned_by_type(models: MultiTypeClass, learned: Learned) -> tuple[LearnedTy
     """The outcome of `learn` on a class with types, type by type; the largest bound is that of the whole."""
     if not isinstance(models, MultiTypeClass):
         raise TypeError(f"models must be a MultiTypeClass, got {type(models).__name__}")
-    policy = models._family.policy("learned.policy", learned.policy)
-    bounds = member_gaps_by_type(models._family, np.asarray(learned.survivors), policy).max(axis=0)
+    policy = models.policy("learned.policy", learned.policy)
+    bounds = member_gaps_by_type(models, np.asarray(learned.survivors), policy).max(axis=0)
     own = [None] * models.n_types if models.parts is None else models.parts_of(learned.survivors)
     return tuple(
         LearnedType(frozen(part), float(bound), survivors)

@@ -94,7 +94,7 @@ def finite_gap(
     population = Population(game, n_agents, seed)
     population.require_two()
     runs, level = whole("n_runs", n_runs, 2), real("confidence", confidence, 0.0, 1.0)
-    pi = game._family.policy("policy", policy)
+    pi = game.models.policy("policy", policy)
     stay, leave = _limits(game, pi)
     W = len(population.sizes)
     z = NormalDist().inv_cdf(1 - (1 - level) / (2 * W))
@@ -136,18 +136,18 @@ def finite_gaps(
 
 def _limits(game: Game, pi: Floats) -> tuple[_Limit, _Limit]:
     """Playing on, and a best response, in the limit game conditioned on a policy."""
-    family, member = game._family, np.array([game._member], dtype=np.int64)
+    models, member = game.models, np.array([game.index], dtype=np.int64)
     found = condition_game(game, pi)
-    own = back_up(family, member, found.aux, found.reward, pi[None], ONE)
+    own = back_up(models, member, found.aux, found.reward, pi[None], ONE)
     best = deterministic(own.greedy[0], game.n_actions)
-    other = back_up(family, member, found.aux, found.reward, best[None], ONE)
+    other = back_up(models, member, found.aux, found.reward, best[None], ONE)
     return _limit(game, pi, own.q[0]), _limit(game, best, other.q[0])
 
 
 def _limit(game: Game, policy: Floats, q: Floats) -> _Limit:
     value = np.zeros((game.horizon + 1, game.n_states))
     value[:-1] = (policy * q).sum(axis=2)
-    layout, initial = game._family.layout, game._family.common.initial
+    layout, initial = game.models.layout, game.models.common.initial
     returns = np.array([value[0] @ initial]) if layout is None else layout.means(value[:1], initial)[0]
     return _Limit(policy, q, value, returns)
 
@@ -162,7 +162,7 @@ def _differences(population: Population, pi: Floats, stay: _Limit, leave: _Limit
             for run in block
         ]
 
-    parallel = population.game._family.parallel
+    parallel = population.game.models.parallel
     return np.concatenate(list(map_tasks(simulate, blocks(runs, RUNS_A_TASK), parallel=parallel)))
 
 

@@ -76,9 +76,9 @@ class Plausibility:
             up, down = rows * root, np.divide(rows, root, out=np.zeros_like(rows), where=root > 0)
             self.tests[members, 2 * i] += (power * observed - np.log(up.sum(axis=2))).sum(axis=1)
             self.tests[members, 2 * i + 1] += (-power * observed - np.log(down.sum(axis=2))).sum(axis=1)
-        if conditional.family.noise is not None:
-            observed = reward_log_likelihoods(conditional.family.noise, conditional, positions, data)
-            self._add_rewards(conditional.family.noise, members, observed)
+        if conditional.models.reward_noise is not None:
+            observed = reward_log_likelihoods(conditional.models.reward_noise, conditional, positions, data)
+            self._add_rewards(conditional.models.reward_noise, members, observed)
 
     def _add_rewards(self, noise: RewardNoise, members: Integers, observed: Floats) -> None:
         """Count log-likelihoods [n, T] of observed rewards, -inf where one is impossible."""
@@ -150,12 +150,12 @@ def plausibility(
     ValueError, TypeError, IndexError
         States or actions out of range; wrong shapes; a policy that does not fit the class.
     """
-    family = require_class("models", models)._family
-    pi = family.policy("policy", policy)
+    require_class("models", models)
+    pi = models.policy("policy", policy)
     n, H = len(models), models.horizon
     s = index_array("states", states, (None, H + 1), models.n_states)
     a = index_array("actions", actions, (len(s), H), models.n_actions)
-    if (rewards is None) != (family.noise is None):
+    if (rewards is None) != (models.reward_noise is None):
         raise ValueError(
             "rewards [n, H] are needed where those of the class are unknown"
             if rewards is None
@@ -164,7 +164,7 @@ def plausibility(
     r = None if rewards is None else float_array("rewards", rewards, a.shape)
     chosen = np.arange(n, dtype=np.int64) if members is None else member_indices("members", members, n)
     sums = Plausibility(n)
-    conditional = condition_members(family, pi, chosen)
+    conditional = condition_members(models, pi, chosen)
     for block in np.array_split(np.arange(len(s)), -(-len(s) // TRAJECTORIES_A_BLOCK)):
         seen = all_transitions(s[block], a[block], None if r is None else r[block])
         sums.add(conditional, np.arange(chosen.size), seen)

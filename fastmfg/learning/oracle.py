@@ -96,10 +96,10 @@ class MeanFieldOracle:
                 normals[i] = stream.standard_normal(H)
         self.trajectories += count
         states, actions = np.empty((count, H + 1), dtype=np.int64), np.empty((count, H), dtype=np.int64)
-        family = game._family
-        theta = family.thetas[game._member]
-        status = walk_kernels.walk(family.fill, family.common, theta, aux, dev, uniforms, states, actions)
-        family.refuse_status(status, "sampling")
+        models = game.models
+        theta = models.thetas[game.index]
+        status = walk_kernels.walk(models.fill, models.common, theta, aux, dev, uniforms, states, actions)
+        models.refuse_status(status, "sampling")
         if self.noise is None:
             return states, actions
         return states, actions, self.noise.observe(rewards_along(reward, states, actions), normals)

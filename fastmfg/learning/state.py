@@ -19,7 +19,6 @@ from fastmfg.comparing.neighbourhood import (
 )
 from fastmfg.comparing.pivots import Counted
 from fastmfg.games.checks import Floats, Integers, choice, real, whole
-from fastmfg.games.game import Game
 from fastmfg.games.model_class import ModelClass
 from fastmfg.learning.adversary import ADVERSARIES
 from fastmfg.learning.eliminate import EVIDENCE, Settings
@@ -233,7 +232,7 @@ class State:
             start = next(iter(self.solutions.values())).policy if self.solutions else None
             tol = self.plan.epsilon / 2
             if self.executor is None or start is None:
-                self.solutions[member] = solve(Game._of(self.models._family, member), tol=tol, initial_policy=start)
+                self.solutions[member] = solve(self.models[member], tol=tol, initial_policy=start)
             else:
                 if member not in self.ahead:
                     batch = self._next(member)
@@ -271,7 +270,7 @@ class State:
         key = (candidate, self.alive.size)
         if self.conditioned is None or self.conditioned[0] != key:
             policy = np.array(self.candidates[candidate].policy)
-            self.conditioned = key, condition_members(self.models._family, policy, self.alive)
+            self.conditioned = key, condition_members(self.models, policy, self.alive)
         return self.conditioned[1]
 
     def gaps(self, candidate: int) -> Floats:

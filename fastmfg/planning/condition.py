@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import Floats, Integers, frozen
-from fastmfg.games.family import NO_TABLE, Conditionals, Family
 from fastmfg.games.game import Game, require_game
+from fastmfg.games.model_class import ModelClass
+from fastmfg.games.sources import NO_TABLE, Conditionals
 from fastmfg.kernels import density as density_kernels
 from fastmfg.memory import require_numbers
 from fastmfg.planning.passes import is_large
@@ -39,12 +40,12 @@ class ConditionalModel:
     @cached_property
     def transition(self) -> Floats:
         """Dense tables [H, S, A, S], built at first use, read-only."""
-        family, member = self.game._family, self.game._member
+        models, member = self.game.models, self.game.index
         H, S, A = self.policy.shape
         require_numbers("the transition as a table [H, S, A, S]", (H + 1) * S * A * S, NO_TABLE)
         rows = np.empty((H, S, A, S))
         for h in range(H):
-            rows[h] = family.transition_at(member, h, family.population(self.density[h], self.policy[h]))
+            rows[h] = models.transition_at(member, h, models.population_view(self.density[h], self.policy[h]))
         table: Floats = frozen(rows)
         return table
 
@@ -52,13 +53,13 @@ class ConditionalModel:
 def condition(game: Game, policy: ArrayLike) -> ConditionalModel:
     """Freeze the population at the density of `policy` [H, S, A] in `game`."""
     require_game("game", game)
-    pi = game._family.policy("policy", policy)
-    if is_large(game._family):
+    pi = game.models.policy("policy", policy)
+    if is_large(game.models):
         density = follow(game, pi.swapaxes(1, 2))
-        member = np.array([game._member], dtype=np.int64)
+        member = np.array([game.index], dtype=np.int64)
 
         def rewards() -> Floats:
-            table: Floats = game._family.rewards(member, density[None], pi[None], ONE)[0]
+            table: Floats = game.models.rewards(member, density[None], pi[None], ONE)[0]
             return table
 
         return ConditionalModel(game, frozen(pi), frozen(density), rewards)
@@ -68,13 +69,13 @@ def condition(game: Game, policy: ArrayLike) -> ConditionalModel:
 
 def condition_game(game: Game, policy: Floats) -> Conditionals:
     """Conditionals of one checked policy in one game."""
-    return game._family.condition(np.array([game._member], dtype=np.int64), policy[None], ONE)
+    return game.models.condition(np.array([game.index], dtype=np.int64), policy[None], ONE)
 
 
-def occupancies(family: Family, members: Integers, aux: Floats, policies: Floats, policy_of: Integers) -> Floats:
+def occupancies(models: ModelClass, members: Integers, aux: Floats, policies: Floats, policy_of: Integers) -> Floats:
     """State distributions [n, H, S] of deviations in conditional models."""
-    density = np.empty((members.size, family.horizon, family.n_states))
-    pairs = family.pairs(members, policies, policy_of)
-    status = density_kernels.occupy(family.compiled_rows, pairs, aux, density)
-    family.refuse_status(status, "following deviations")
+    density = np.empty((members.size, models.horizon, models.n_states))
+    pairs = models.pairs(members, policies, policy_of)
+    status = density_kernels.occupy(models.compiled_rows, pairs, aux, density)
+    models.refuse_status(status, "following deviations")
     return density

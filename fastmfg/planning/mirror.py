@@ -140,7 +140,7 @@ def logits(policy: Floats) -> Floats:
 def logit_step(evaluation: Evaluation, y: Floats, q: Floats, step: float) -> tuple[Floats, Floats]:
     """The logits ``y + step * q``, shifted to a largest legal entry of 0, and their softmax."""
     y_next, policy = np.empty_like(y), np.empty_like(y)
-    softmax.mirror_step(y, q, step, evaluation.game._family.common.legal, y_next, policy)
+    softmax.mirror_step(y, q, step, evaluation.game.models.common.legal, y_next, policy)
     return y_next, policy
 
 
@@ -164,8 +164,8 @@ class PriorDescent:
             self.temperature = max(scale_of_q(last), SMALLEST_SCALE)
         if self.prior is None or (self.inner is not None and self.iteration % self.inner == 0):
             self.prior = np.log(np.maximum(last.policy, np.finfo(np.float64).tiny))
-        family, members = last.game._family, np.array([last.game._member], dtype=np.int64)
-        best = back_up(family, members, last.aux, last.reward[None], last.best_response[None], ONE)
+        models, members = last.game.models, np.array([last.game.index], dtype=np.int64)
+        best = back_up(models, members, last.aux, last.reward[None], last.best_response[None], ONE)
         return logit_step(last, self.prior, best.q[0], 1.0 / self.temperature)[1]
 
 
