@@ -185,7 +185,7 @@ class PolicyCover:
                 "(what is found is checked whatever N is), cover fewer cells, or use strategy='certified', which needs "
                 "no cover"
             )
-        self.base = np.tile(legal / legal.sum(axis=1, keepdims=True), (models.horizon, 1, 1))
+        self.base = np.tile(models.uniform, (models.horizon, 1, 1))
         self.rows = [self._rows(legal[s]) for s in self.cells[:, 1]]  # [G, A] of each cell
 
     @property

@@ -22,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmfg.games.checks import Floats, Integers
+from fastmfg.games.checks import Integers
 from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.model_class import ModelClass
 
@@ -95,7 +95,7 @@ def _rows_of_step(models: ModelClass, h: int) -> tuple[NDArray[np.bool_], NDArra
     """Of a static class: where rows lead in some model [S, A, S]; states with one row for all legal actions [S]."""
     S, A = models.common.legal.shape
     legal = models.common.legal
-    anybody: Floats = models.population_view(models.common.initial, legal / legal.sum(axis=1, keepdims=True))
+    anybody = models.population_at_start()
     support, alike = np.zeros((S, A, S), dtype=np.bool_), np.ones(S, dtype=np.bool_)
     for member in range(len(models)):
         rows = models.transition_at(member, h, anybody)

@@ -219,7 +219,7 @@ def certify_bridge(near: NearDistances, gaps: Floats, beta: float, members: Inte
 def _condition(models: ModelClass, policy: ArrayLike, members: Any) -> ConditionalClass:
     require_class("models", models)
     pi = models.policy("policy", policy)
-    everybody = np.arange(len(models), dtype=np.int64)
+    everybody = models.members
     return condition_members(
         models, pi, everybody if members is None else member_indices("members", members, len(models))
     )

@@ -76,7 +76,7 @@ def condition_class(models: ModelClass, policy: ArrayLike) -> ConditionalClass:
     """All models of a class under a policy [H, S, A], which is checked."""
     require_class("models", models)
     pi = policy_array("policy", policy, models.legal, models.horizon)
-    return condition_members(models, pi, np.arange(len(models), dtype=np.int64))
+    return condition_members(models, pi, models.members)
 
 
 def conditional_gaps(conditional: ConditionalClass) -> Floats:

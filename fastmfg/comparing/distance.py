@@ -22,12 +22,13 @@ from numpy.typing import ArrayLike, NDArray
 from fastmfg.comparing.conditional import ConditionalClass, condition_class, condition_members
 from fastmfg.executors import Tick, blocks, items_a_task, map_tasks
 from fastmfg.games.checks import Floats, Integers
+from fastmfg.games.game import Game
 from fastmfg.games.model_class import ModelClass, require_class
 from fastmfg.games.spread import spread
 from fastmfg.kernels import distance as distance_kernels
 from fastmfg.memory import require_numbers
 from fastmfg.planning.condition import occupancies
-from fastmfg.planning.evaluate import back_up
+from fastmfg.planning.evaluate import back_up_one
 
 Wanted = NDArray[np.bool_]
 
@@ -259,13 +260,9 @@ def row_gaps(conditional: ConditionalClass, m: int, n: int) -> Floats:
 
 def pair_deviation(conditional: ConditionalClass, m: int, n: int) -> tuple[float, Integers]:
     """The directed distance from position m to n, and the actions [H, S] of the deviation that attains it."""
-    f = conditional.models
-    legal = f.common.legal
-    uniform = np.tile(legal / legal.sum(axis=1, keepdims=True), (f.horizon, 1, 1))
-    zero = np.zeros(1, dtype=np.int64)
-    values = back_up(
-        f, conditional.members[[m]], conditional.aux[[m]], row_gaps(conditional, m, n)[None], uniform[None], zero
-    )
+    game: Game = conditional.models[int(conditional.members[m])]
+    gaps = row_gaps(conditional, m, n)[None]
+    values = back_up_one(game, conditional.aux[[m]], gaps, game.uniform_policy())
     return float(values.best_return[0]), values.greedy[0]
 
 

@@ -78,7 +78,7 @@ class Rows:
 
     def gaps(self, elements: Integers, first: Integers, second: Integers) -> Floats:
         """Gaps [E, P] of elements [E, 3] (t, s, a) for pairs of models."""
-        f, members = self.models, np.arange(len(self.models), dtype=np.int64)
+        f, members = self.models, self.models.members
 
         def task(block: range) -> Floats:
             chosen = np.ascontiguousarray(elements[block.start : block.stop])
@@ -185,7 +185,7 @@ def _measure(policy: int | None, rows: Rows, known: int) -> _Cell:
 
 def _rows_of_policies(models: ModelClass, policies: Floats, eps: float, true: int | None) -> Iterator[tuple[int, Rows]]:
     """Rows of all models at every step of every policy; the first step but once, as no policy moves it."""
-    members = np.arange(len(models), dtype=np.int64)
+    members = models.members
     for i, pi in enumerate(policies):
         if true is None:
             aux = condition_members(models, pi, members).aux

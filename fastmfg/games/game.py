@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmfg.games.checks import (
     DENSITY_TOLERANCE,
     Floats,
+    Integers,
     float_array,
     initial_density,
     population_kind,
@@ -163,6 +164,13 @@ class Game(OfClass):
         numbers = self.horizon * self.n_states * self.n_actions
         require_numbers("a policy [H, S, A]", numbers, "take a smaller game or horizon")
         return np.tile(self.models.uniform, (self.horizon, 1, 1))
+
+    def batch(self, policy: Floats) -> tuple[Integers, Floats, Integers]:
+        """The batch of one pair, this game and a policy [H, S, A]: members, policies and indices of policies.
+
+        As the functions of a class take them.
+        """
+        return np.array([self.index], dtype=np.int64), policy[None], np.zeros(1, dtype=np.int64)
 
     @property
     def transition_function(self) -> StepFunction:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from fastmfg.games.checks import DENSITY_TOLERANCE, Floats, first_index, float_array, refuse_non_distributions
+from fastmfg.games.game import Game
 from fastmfg.games.layout import Layout, as_list
 from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import density as density_kernels
@@ -84,11 +85,10 @@ def lift_layout(
     return layout
 
 
-def refuse_leaks(models: ModelClass, member: int, layout: Layout) -> None:
+def refuse_leaks(game: Game, layout: Layout) -> None:
     """Agents must keep their type: those of each type are followed under the uniform policy."""
-    policy = np.tile(models.uniform, (1, models.horizon, 1, 1))
-    members, one = np.array([member], dtype=np.int64), np.zeros(1, dtype=np.int64)
-    aux, pairs = models.densities(members, policy, one)[1], models.pairs(members, policy, one)
+    models, batch = game.models, game.batch(game.uniform_policy())
+    aux, pairs = models.densities(*batch)[1], models.pairs(*batch)
     for w, (states, _) in enumerate(layout.types()):
         start = np.zeros(models.n_states)
         start[states] = layout.n_types * models.common.initial[states]

@@ -110,7 +110,7 @@ class MultiTypeGame(Typed, Game):
         """
         require_game("game", game)
         layout = lift_layout(game.models, n_states, n_actions)
-        refuse_leaks(game.models, game.index, layout)
+        refuse_leaks(game, layout)
         return cls.of(MultiTypeClass.of(game.models, layout=layout), game.index)
 
     def lift(self) -> Game:

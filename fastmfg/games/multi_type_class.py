@@ -131,8 +131,8 @@ class MultiTypeClass(Typed, ModelClass):
             How many columns of `thetas` belong to each type, which stand one after another: needed for products.
         """
         layout = lift_layout(require_class("models", models), n_states, n_actions, n_parameters)
-        for member in range(len(models)):
-            refuse_leaks(models, member, layout)
+        for game in models:
+            refuse_leaks(game, layout)
         return cls.of(models, layout=layout)
 
     @property

@@ -24,7 +24,7 @@ from fastmfg.kernels import walk as walk_kernels
 from fastmfg.learning.oracle import Sample, noise_of, rewards_along, sample_parts
 from fastmfg.learning.state import Learned
 from fastmfg.planning.by_type import member_gaps_by_type
-from fastmfg.planning.condition import condition_game
+from fastmfg.planning.condition import condition_one
 
 STREAM = (9,)
 """First key of the random streams drawn here: one seed may serve a class, oracles and a run."""
@@ -96,7 +96,7 @@ class TypedOracle(_InTurn):
     def _condition(self, reference: Floats) -> tuple[Floats, Floats]:
         """`aux` and rewards of the conditional model, kept until another reference policy is asked for."""
         if self._reference is None or not np.array_equal(reference, self._reference):
-            found = condition_game(self.game, reference)
+            found = condition_one(self.game, reference)
             self._reference, self._conditional = reference, (found.aux[0], found.reward[0])
         return self._conditional
 

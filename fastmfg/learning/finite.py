@@ -27,8 +27,8 @@ from fastmfg.executors import blocks, map_tasks
 from fastmfg.games.checks import Floats, real, whole
 from fastmfg.games.game import Game, require_game
 from fastmfg.games.simulation import RUNS_A_TASK, Population, Walk
-from fastmfg.planning.condition import ONE, condition_game
-from fastmfg.planning.evaluate import back_up, deterministic
+from fastmfg.planning.condition import condition_one
+from fastmfg.planning.evaluate import back_up_one, deterministic
 
 
 @dataclass(frozen=True)
@@ -136,11 +136,10 @@ def finite_gaps(
 
 def _limits(game: Game, pi: Floats) -> tuple[_Limit, _Limit]:
     """Playing on, and a best response, in the limit game conditioned on a policy."""
-    models, member = game.models, np.array([game.index], dtype=np.int64)
-    found = condition_game(game, pi)
-    own = back_up(models, member, found.aux, found.reward, pi[None], ONE)
+    found = condition_one(game, pi)
+    own = back_up_one(game, found.aux, found.reward, pi)
     best = deterministic(own.greedy[0], game.n_actions)
-    other = back_up(models, member, found.aux, found.reward, best[None], ONE)
+    other = back_up_one(game, found.aux, found.reward, best)
     return _limit(game, pi, own.q[0]), _limit(game, best, other.q[0])
 
 

@@ -14,7 +14,7 @@ from fastmfg.games.checks import Floats, Integers, first_index, float_array, ind
 from fastmfg.games.game import Game, require_game
 from fastmfg.games.reward_noise import RewardNoise, reward_noise
 from fastmfg.kernels import walk as walk_kernels
-from fastmfg.planning.condition import condition_game
+from fastmfg.planning.condition import condition_one
 
 STREAM = (2,)
 """First key of the random streams drawn here: the same seed may serve a class and an oracle."""
@@ -119,7 +119,7 @@ class MeanFieldOracle:
         Kept until another reference policy is asked for.
         """
         if self._reference is None or not np.array_equal(reference, self._reference):
-            found = condition_game(self.game, reference)
+            found = condition_one(self.game, reference)
             self._conditional = found.aux[0], np.empty(0) if self.noise is None else found.reward[0]
             self._reference = reference
         return self._conditional

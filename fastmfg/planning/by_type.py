@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.game import Game, require_game
 from fastmfg.games.model_class import ModelClass
-from fastmfg.planning.condition import ONE, condition_game
-from fastmfg.planning.evaluate import back_up, evaluate_pairs, map_blocks
+from fastmfg.planning.condition import condition_one
+from fastmfg.planning.evaluate import back_up_one, evaluate_one, evaluate_pairs, map_blocks
 
 
 def ne_gaps_by_type(game: Game, policy: ArrayLike) -> Floats:
@@ -21,9 +21,8 @@ def ne_gaps_by_type(game: Game, policy: ArrayLike) -> Floats:
 
     `policy` [H, S, A], or a list of the types' own, [H, S_w, A_w]. A game without types has one.
     """
-    models = require_game("game", game).models
-    pi = models.policy("policy", policy)
-    gaps: Floats = evaluate_pairs(models, np.array([game.index], dtype=np.int64), pi[None], ONE)[1].gap_by_type[0]
+    pi = require_game("game", game).models.policy("policy", policy)
+    gaps: Floats = evaluate_one(game, pi)[1].gap_by_type[0]
     return gaps
 
 
@@ -40,8 +39,8 @@ def returns_by_type(game: Game, policy: ArrayLike, deviation: ArrayLike | None =
     models = require_game("game", game).models
     pi = models.policy("policy", policy)
     dev = pi if deviation is None else models.policy("deviation", deviation)
-    found, member = condition_game(game, pi), np.array([game.index], dtype=np.int64)
-    values = back_up(models, member, found.aux, found.reward, dev[None], ONE)
+    found = condition_one(game, pi)
+    values = back_up_one(game, found.aux, found.reward, dev)
     returns: Floats = values.by_type(values.value[:, 0])[0]
     return returns
 

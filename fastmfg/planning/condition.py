@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,9 +17,6 @@ from fastmfg.kernels import density as density_kernels
 from fastmfg.memory import require_numbers
 from fastmfg.planning.passes import is_large
 from fastmfg.planning.survey import follow
-
-ONE = np.zeros(1, dtype=np.int64)
-"""The index of the only policy of a batch of one."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +53,21 @@ def condition(game: Game, policy: ArrayLike) -> ConditionalModel:
     pi = game.models.policy("policy", policy)
     if is_large(game.models):
         density = follow(game, pi.swapaxes(1, 2))
-        member = np.array([game.index], dtype=np.int64)
-
-        def rewards() -> Floats:
-            table: Floats = game.models.rewards(member, density[None], pi[None], ONE)[0]
-            return table
-
-        return ConditionalModel(game, frozen(pi), frozen(density), rewards)
-    conditionals = condition_game(game, pi)
+        return ConditionalModel(game, frozen(pi), frozen(density), partial(rewards_one, game, density, pi))
+    conditionals = condition_one(game, pi)
     return ConditionalModel(game, frozen(pi), frozen(conditionals.density[0]), lambda: conditionals.reward[0])
 
 
-def condition_game(game: Game, policy: Floats) -> Conditionals:
+def condition_one(game: Game, policy: Floats) -> Conditionals:
     """Conditionals of one checked policy in one game."""
-    return game.models.condition(np.array([game.index], dtype=np.int64), policy[None], ONE)
+    return game.models.condition(*game.batch(policy))
+
+
+def rewards_one(game: Game, density: Floats, policy: Floats) -> Floats:
+    """Rewards [H, S, A] of one game at the density [H, S] of a policy."""
+    members, policies, policy_of = game.batch(policy)
+    rewards: Floats = game.models.rewards(members, density[None], policies, policy_of)[0]
+    return rewards
 
 
 def occupancies(models: ModelClass, members: Integers, aux: Floats, policies: Floats, policy_of: Integers) -> Floats:

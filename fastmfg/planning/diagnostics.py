@@ -26,7 +26,7 @@ from fastmfg.games.game import Game, require_game
 from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import distance
 from fastmfg.planning.evaluation import ROUNDING
-from fastmfg.planning.sampled import Pairs, Sample, Sampler, one
+from fastmfg.planning.sampled import Pairs, Sample, Sampler
 
 FLOOR = 1e-7
 """Populations closer than this (L1) are not compared: quotients would be rounding."""
@@ -155,7 +155,7 @@ def diagnose(game: Game, *, n_policies: int = 20, temperature: float | None = No
     ratios: list[float] = []
     sums: list[float] = []
     witness, largest = None, -np.inf
-    for pairs in Sampler(game.models, one(game.index), first_seed, heat).rounds(n):
+    for pairs in Sampler(game.models, np.array([game.index]), first_seed, heat).rounds(n):
         far = apart(pairs)
         slopes += map_tasks(slopes_of, far, parallel)
         ratios += [contraction(pair) for pair in far]
@@ -195,7 +195,8 @@ def estimate_lipschitz(models: ModelClass | Game, *, n_policies: int = 20, seed:
     """
     if not isinstance(models, (ModelClass, Game)):
         raise TypeError(f"models must be a ModelClass or a Game, got {type(models).__name__}")
-    known, members = (models, models.members) if isinstance(models, ModelClass) else (models.models, one(models.index))
+    known = models if isinstance(models, ModelClass) else models.models
+    members = known.members if isinstance(models, ModelClass) else np.array([models.index])
     n, first_seed = whole("n_policies", n_policies, 1), whole("seed", seed, 0)
     slopes: list[Slopes] = []
     for pairs in Sampler(known, members, first_seed).rounds(n):

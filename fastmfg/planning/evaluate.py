@@ -23,7 +23,7 @@ from fastmfg.games.spread import spread
 from fastmfg.kernels import backup as backup_kernels
 from fastmfg.kernels.forms import NO_ROWS
 from fastmfg.memory import require_numbers
-from fastmfg.planning.condition import ONE, condition_game
+from fastmfg.planning.condition import condition_one
 from fastmfg.planning.passes import is_large, kept_rows
 from fastmfg.planning.survey import respond, survey
 
@@ -111,6 +111,17 @@ def evaluate_pairs(
     return conditionals, back_up(models, members, conditionals.aux, conditionals.reward, policies, policy_of, rows)
 
 
+def evaluate_one(game: Game, policy: Floats) -> tuple[Conditionals, Values]:
+    """Condition one game on a checked policy [H, S, A], and back its values up: a batch of one."""
+    return evaluate_pairs(game.models, *game.batch(policy))
+
+
+def back_up_one(game: Game, aux: Floats, reward: Floats, policy: Floats) -> Values:
+    """Values of a policy in a conditional model of one game: aux [1, H, *], rewards [1, H, S, A]."""
+    members, policies, policy_of = game.batch(policy)
+    return back_up(game.models, members, aux, reward, policies, policy_of)
+
+
 def deterministic(actions: NDArray[np.integer[Any]], n_actions: int) -> Floats:
     """The policy [H, S, A] that plays the given actions [H, S]."""
     require_numbers("a policy [H, S, A]", actions.size * n_actions, "take a smaller game or horizon")
@@ -127,9 +138,8 @@ def evaluate(game: Game, policy: ArrayLike, deviation: ArrayLike | None = None) 
     require_game("game", game)
     pi = game.models.policy("policy", policy)
     dev = pi if deviation is None else game.models.policy("deviation", deviation)
-    frozen_game = condition_game(game, pi)
-    members = np.array([game.index], dtype=np.int64)
-    values = back_up(game.models, members, frozen_game.aux, frozen_game.reward, dev[None], ONE)
+    conditionals = condition_one(game, pi)
+    values = back_up_one(game, conditionals.aux, conditionals.reward, dev)
     return float(values.policy_return[0])
 
 
@@ -144,7 +154,7 @@ def best_response(game: Game, policy: ArrayLike) -> BestResponse:
         actions, value = respond(game, pi.swapaxes(1, 2))
         del pi
         return BestResponse(frozen(deterministic(actions, game.n_actions)), value)
-    values = _values(game, pi)
+    values = evaluate_one(game, pi)[1]
     return BestResponse(frozen(deterministic(values.greedy[0], game.n_actions)), float(values.best_return[0]))
 
 
@@ -156,15 +166,11 @@ def ne_gap(game: Game, policy: ArrayLike) -> float:
     pi = _checked(game, policy)
     if is_large(game.models):
         return survey(game, pi.swapaxes(1, 2)).gap
-    return float(_values(game, pi).gap[0])
+    return float(evaluate_one(game, pi)[1].gap[0])
 
 
 def _checked(game: Game, policy: ArrayLike) -> Floats:
     return require_game("game", game).models.policy("policy", policy)
-
-
-def _values(game: Game, pi: Floats) -> Values:
-    return evaluate_pairs(game.models, np.array([game.index], dtype=np.int64), pi[None], ONE)[1]
 
 
 def ne_gaps(
@@ -177,9 +183,7 @@ def ne_gaps(
     """
     require_class("models", models)
     pi = models.policy("policy", policy)
-    chosen = (
-        np.arange(len(models), dtype=np.int64) if members is None else member_indices("members", members, len(models))
-    )
+    chosen = models.members if members is None else member_indices("members", members, len(models))
     tasks = [chosen[block] for block in model_blocks(models, chosen.size)]
     return np.concatenate(list(spread(partial(_gaps_of, policy=pi), models, tasks, executor, tick)))
 

@@ -8,9 +8,8 @@ import numpy as np
 
 from fastmfg.games.checks import Floats, real, whole
 from fastmfg.kernels import softmax
-from fastmfg.planning.condition import ONE
 from fastmfg.planning.descent import FLOOR, Descent
-from fastmfg.planning.evaluate import back_up
+from fastmfg.planning.evaluate import back_up_one
 from fastmfg.planning.evaluation import Evaluation, Point, at_uniform, scale_of_q
 from fastmfg.planning.passes import turned
 
@@ -164,8 +163,7 @@ class PriorDescent:
             self.temperature = max(scale_of_q(last), SMALLEST_SCALE)
         if self.prior is None or (self.inner is not None and self.iteration % self.inner == 0):
             self.prior = np.log(np.maximum(last.policy, np.finfo(np.float64).tiny))
-        models, members = last.game.models, np.array([last.game.index], dtype=np.int64)
-        best = back_up(models, members, last.aux, last.reward[None], last.best_response[None], ONE)
+        best = back_up_one(last.game, last.aux, last.reward[None], last.best_response)
         return logit_step(last, self.prior, best.q[0], 1.0 / self.temperature)[1]
 
 

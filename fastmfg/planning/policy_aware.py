@@ -27,7 +27,7 @@ from fastmfg.games.model_class import ModelClass
 from fastmfg.games.sources import Conditionals, Source
 from fastmfg.kernels import table
 from fastmfg.kernels.forms import NO_ROWS
-from fastmfg.planning.condition import condition_game
+from fastmfg.planning.condition import condition_one
 
 PARTS = ("initial", "legal", "horizon", "transition", "reward")
 """What a policy-aware model has."""
@@ -73,12 +73,12 @@ class DensityAware(OfClass):
 
     def tables(self, policy: Floats) -> tuple[Floats, Floats]:
         models, member = self.models, self.game.index
-        frozen_game = condition_game(self.game, np.array(policy))
+        conditionals = condition_one(self.game, np.array(policy))
         rows = [
-            models.transition_at(member, h, models.population_view(frozen_game.density[0, h], policy[h]))
+            models.transition_at(member, h, models.population_view(conditionals.density[0, h], policy[h]))
             for h in range(models.horizon)
         ]
-        return np.stack(rows), frozen_game.reward[0]
+        return np.stack(rows), conditionals.reward[0]
 
     def transition(self, h: int, policy: Floats) -> Floats:
         rows: Floats = self.tables(policy)[0][h]

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from fastmfg.games.checks import Floats, Integers, refuse_non_finite
 from fastmfg.games.functions import FunctionSource
+from fastmfg.games.game import Game
 from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import prepare
-from fastmfg.planning.condition import ONE
-from fastmfg.planning.evaluate import back_up, deterministic, evaluate_pairs
+from fastmfg.planning.evaluate import back_up_one, deterministic, evaluate_one
 
 KINDS = ("spread", "deterministic", "response", "gathering", "response")
 """Kinds of sampled policies, in turn, after the uniform policy."""
@@ -40,8 +40,7 @@ KEPT_BYTES = 1 << 28
 class Sample:
     """A policy in a model, and the population it makes there."""
 
-    models: ModelClass
-    member: int
+    game: Game
     policy: Floats  # [H, S, A]
     density: Floats  # [H, S]
     population: Floats  # [H, S], or [H, S*A] where functions see the joint
@@ -50,20 +49,28 @@ class Sample:
     greedy: Integers  # [H, S]   actions of the best response
     temperature: float | None  # of the softmax in `response`; None: the best response itself
 
+    @property
+    def models(self) -> ModelClass:
+        """The class of its model."""
+        return self.game.models
+
+    @property
+    def member(self) -> int:
+        """Index of its model."""
+        return self.game.index
+
     @cached_property
     def response(self) -> Floats:
         """The population [H, *] of the best response to this one, when all play it."""
         policy = deterministic(self.greedy, self.models.n_actions)
         if self.temperature is not None:
             policy = softmax(self._best_values(policy), self.temperature, self.models.common.legal)
-        density = self.models.densities(one(self.member), policy[None], ONE)[0][0]
+        density = self.models.densities(*self.game.batch(policy))[0][0]
         return populations(self.models, density, policy)
 
     def _best_values(self, best_response: Floats) -> Floats:
         """``Q*`` [H, S, A]."""
-        f = self.models
-        values = back_up(f, one(self.member), self.aux[None], self.reward[None], best_response[None], ONE)
-        q: Floats = values.q[0]
+        q: Floats = back_up_one(self.game, self.aux[None], self.reward[None], best_response).q[0]
         return q
 
     def aux_in(self, member: int) -> Floats:
@@ -99,8 +106,7 @@ class Sampler:
     def __init__(self, models: ModelClass, members: Integers, seed: int, temperature: float | None = None) -> None:
         self.models, self.seed, self.temperature = models, seed, temperature
         self.members = np.random.default_rng(seed).permutation(members)
-        legal = models.common.legal
-        self.uniform = np.tile(legal / legal.sum(axis=1, keepdims=True), (models.horizon, 1, 1))
+        self.uniform = np.tile(models.uniform, (models.horizon, 1, 1))
 
     def rounds(self, n: int) -> Iterator[Pairs]:
         """The new pairs of each of n policies."""
@@ -119,12 +125,12 @@ class Sampler:
 
     def sample(self, member: int, policy: Floats) -> Sample:
         """The policy in a model, its population and the best response to it."""
-        f = self.models
-        frozen_game, values = evaluate_pairs(f, one(member), policy[None], ONE)
-        density = frozen_game.density[0]
+        game: Game = self.models[member]
+        conditionals, values = evaluate_one(game, policy)
+        density = conditionals.density[0]
         return Sample(
-            f, member, policy, density, populations(f, density, policy), frozen_game.aux[0], frozen_game.reward[0],
-            values.greedy[0], self.temperature,
+            game, policy, density, populations(self.models, density, policy), conditionals.aux[0],
+            conditionals.reward[0], values.greedy[0], self.temperature,
         )  # fmt: skip
 
     def _bytes_a_sample(self) -> int:
@@ -159,7 +165,7 @@ class Sampler:
         """Actions that are best for random rewards of states, alike at every step."""
         reward = np.empty((1, *self.uniform.shape))
         reward[:] = rng.standard_normal((self.models.n_states, 1))
-        values = back_up(self.models, one(before.member), before.aux[None], reward, before.policy[None], ONE)
+        values = back_up_one(before.game, before.aux[None], reward, before.policy)
         actions: Integers = values.greedy[0]
         return actions
 
@@ -180,11 +186,6 @@ class Sampler:
 def populations(models: ModelClass, density: Floats, policy: Floats) -> Floats:
     """What functions see at each step [H, *], flat."""
     return np.stack([models.population_view(mu, pi) for mu, pi in zip(density, policy, strict=True)])
-
-
-def one(member: int) -> Integers:
-    """A batch of one model."""
-    return np.array([member], dtype=np.int64)
 
 
 def softmax(q: Floats, temperature: float, legal: NDArray[np.bool_]) -> Floats:
