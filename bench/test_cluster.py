@@ -15,7 +15,7 @@ import fastmfg as mfg
 from bench.test_learning import PAPER, SMALL, title
 from fastmfg import cluster, remote
 from fastmfg.executors import set_thread_count
-from fastmfg.games.description import describe
+from fastmfg.games.serialize import describe
 from fastmfg.remote import map_remote
 from fastmfg.reporting.sweep import sweep_of
 from fastmfg.reporting.sweep_run import run_task

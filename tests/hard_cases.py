@@ -7,7 +7,7 @@ import numpy as np
 import fastmfg as mfg
 from fastmfg.games.zoo import hard
 from fastmfg.learning import certified
-from fastmfg.learning.learn import _eliminate
+from fastmfg.learning.learn import eliminate_round
 from fastmfg.learning.state import Plan, State
 from fastmfg.planning.solution import Solution
 
@@ -77,7 +77,7 @@ def rounds_by_certificates(models, oracle, equilibria, epsilon, tolerance, radiu
         before, chosen = run.alive.size, certified.choose(run)
         if chosen is None:
             return rounds, None
-        outcome = _eliminate(run, chosen, None)
+        outcome = eliminate_round(run, chosen, None)
         now = Certified(chosen.certificate, chosen.policies, before, outcome.survivors.size, outcome.converged)
         rounds.append(now)
         if now.certificate == "none" or not now.converged:

@@ -24,8 +24,8 @@ import fastmfg as mfg
 from fastmfg import cluster, remote
 from fastmfg.comparing.counts_elsewhere import pairs_left
 from fastmfg.games import description, stored
-from fastmfg.games.description import code_digest, describe
-from fastmfg.planning.evaluate import _gaps_of as gaps_of
+from fastmfg.games.serialize import code_digest, describe
+from fastmfg.planning.evaluate import gaps_of
 from fastmfg.remote import BlockSize, completed, map_remote
 
 # Functions and games that other processes find here by name
@@ -249,14 +249,14 @@ class Here:
 def here(monkeypatch):
     """An executor `Here` that works, last block first, whenever somebody waits for a block."""
     executor = Here()
-    take = remote._Run.take
+    take = remote.Run.take
 
     def working(run):
         while run.done.empty():
             executor.work(-1)
         return take(run)
 
-    monkeypatch.setattr(remote._Run, "take", working)
+    monkeypatch.setattr(remote.Run, "take", working)
     return executor
 
 
@@ -280,7 +280,7 @@ def test_first_one_block_a_worker_then_few(here):
     assert here.most == 2  # nothing is known yet
     list(completed(here, square, range(100_000)))
     assert here.most <= 2 * remote.BLOCKS_A_WORKER
-    crowd = remote._Run(remote._Pool(here, square, None), range(1000), ordered=False)
+    crowd = remote.Run(remote.PoolPort(here, square, None), range(1000), ordered=False)
     crowd.workers, crowd.counted = 500, np.inf
     crowd.fill()
     assert len(crowd.out) == remote.FIRST_BLOCKS
@@ -288,7 +288,7 @@ def test_first_one_block_a_worker_then_few(here):
 
 def test_results_do_not_pile_up_behind_a_slow_block(monkeypatch):
     executor, handed = Here(), []
-    run = remote._Run(remote._Pool(executor, square, None), range(10**6), ordered=True)
+    run = remote.Run(remote.PoolPort(executor, square, None), range(10**6), ordered=True)
     run.size.learn(1, 100.0)  # slow tasks: one a block
     for _ in range(200):
         run.fill()
@@ -363,9 +363,9 @@ def test_a_description_is_sent_and_opened(form):
 def test_a_class_is_sent_once_a_process(pool, monkeypatch):
     models = mfg.linear_class(40, 6, 3, seed=11)
     sent = []
-    submit = remote._Pool.submit
+    submit = remote.PoolPort.submit
     monkeypatch.setattr(
-        remote._Pool, "submit", lambda port, tasks, send: (sent.append(send), submit(port, tasks, send))[1]
+        remote.PoolPort, "submit", lambda port, tasks, send: (sent.append(send), submit(port, tasks, send))[1]
     )
     for _ in range(5):
         mfg.ne_gaps(models, models[0].uniform_policy(), executor=pool)
@@ -374,11 +374,11 @@ def test_a_class_is_sent_once_a_process(pool, monkeypatch):
 
 
 def test_only_the_last_few_classes_are_kept(monkeypatch):
-    monkeypatch.setattr(remote, "_subjects", type(remote._subjects)())
+    monkeypatch.setattr(remote, "kept_subjects", type(remote.kept_subjects)())
     for seed in range(6):
-        assert remote._subject(str(seed), describe(mfg.linear_class(2, 3, 2, seed=seed))) is not None
-    assert list(remote._subjects) == ["2", "3", "4", "5"]
-    assert remote._subject("0", None) is None
+        assert remote.subject_of(str(seed), describe(mfg.linear_class(2, 3, 2, seed=seed))) is not None
+    assert list(remote.kept_subjects) == ["2", "3", "4", "5"]
+    assert remote.subject_of("0", None) is None
 
 
 def test_digests_tell_contents_apart():
@@ -404,7 +404,7 @@ def test_functions_that_others_cannot_find_are_refused(reward, pool):
 
 SCRIPT = """
 import fastmfg as mfg, numpy as np
-from fastmfg.games.description import describe
+from fastmfg.games.serialize import describe
 def reward(h, mu):
     return np.zeros((2, 1))
 models = mfg.ModelClass.from_tables(np.full((2, 1, 2, 1, 2), 0.5), [0.5, 0.5], reward)
@@ -438,7 +438,7 @@ def test_the_digest_of_code():
         return [x + y for _ in range(3) if x in {1, 2, 3}]
 
     assert len({code_digest(first), code_digest(second), code_digest(third)}) == 3
-    code = "import test_cluster; from fastmfg.games.description import code_digest as d; print(d(test_cluster.leaning))"
+    code = "import test_cluster; from fastmfg.games.serialize import code_digest as d; print(d(test_cluster.leaning))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=os.path.dirname(__file__), capture_output=True, text=True, check=True
     )
@@ -527,7 +527,7 @@ def test_an_asynchronous_client_is_refused(client, monkeypatch):
 
 def test_an_executor_that_was_shut_down_is_said_to_be():
     executor = Here()
-    run = remote._Run(remote._Pool(executor, square, None), range(3), ordered=False)
+    run = remote.Run(remote.PoolPort(executor, square, None), range(3), ordered=False)
     run.fill()
     executor.waiting[0][0].cancel()
     _, error = run.take()

@@ -270,7 +270,7 @@ def test_user_fillers_recompile_no_kernel():
         found = set()
         for info in pkgutil.walk_packages(fastmfg.kernels.__path__, "fastmfg.kernels."):
             found |= {v for v in vars(importlib.import_module(info.name)).values() if isinstance(v, Kernel)}
-        return [kernel for kernel in found if kernel._built is not None]
+        return [kernel for kernel in found if kernel.is_built]
 
     def use(models):
         pi = models[0].uniform_policy()

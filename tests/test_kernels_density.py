@@ -52,7 +52,7 @@ def test_push_and_occupy(sizes, kind, check):
     deviations = np.stack([policy(rng, H, t.legal, kind) for _ in range(3)])
     comp = np.full((M, H, S), np.nan)
     pairs = Pairs(t.thetas, members, deviations, policy_of, NO_ROWS)
-    density.occupy(transitions_of(table.prepare, table.fill, t.common), pairs, aux, comp)
+    density.occupy(transitions_of(table.prepare, table.fill_by_step, t.common), pairs, aux, comp)
     ref = [naive.occupy(t.initial, deviations[p], t.P[m]) for m, p in zip(members, policy_of, strict=True)]
     assert_allclose(comp, ref, atol=1e-14)
 
@@ -106,7 +106,7 @@ def test_walk(H, S, A, n, kind):
     if kind == "eighths":  # on the edges of running sums
         uniforms[n // 2 :] = rng.integers(0, 8, uniforms[n // 2 :].shape) / 8
     states, actions = np.full((n, H + 1), -1), np.full((n, H), -1)
-    walk.walk(table.fill, t.common, t.thetas[0], t.aux[0], deviation, uniforms, states, actions)
+    walk.walk(table.fill_by_step, t.common, t.thetas[0], t.aux[0], deviation, uniforms, states, actions)
     for i in range(n):
         ref = naive.walk(t.initial, t.P[0], deviation, uniforms[i])
         assert (list(states[i]), list(actions[i])) == ref
@@ -119,7 +119,7 @@ def test_walk_never_draws_what_has_probability_zero():
     uniforms = np.array([[0.0, 0.5, 0.5], [1 - 1e-12, 0.5, 0.5]])
     states, actions = np.empty((2, 2), dtype=np.int64), np.empty((2, 1), dtype=np.int64)
     pi = policy(np.random.default_rng(11), 1, t.legal)
-    walk.walk(table.fill, common, t.thetas[0], t.aux[0], pi, uniforms, states, actions)
+    walk.walk(table.fill_by_step, common, t.thetas[0], t.aux[0], pi, uniforms, states, actions)
     assert list(states[:, 0]) == [1, 2]
 
 
@@ -132,7 +132,7 @@ def test_log_likelihoods(M, H, S, A, n, kind):
     members = rng.permutation(M)
     ref = naive.log_likelihoods(t.P[members], *data)
     comp = np.full((M, n), np.nan)
-    likelihood.log_likelihoods(table.fill, t.common, t.thetas, members, t.aux, *data, comp)
+    likelihood.log_likelihoods(table.fill_by_step, t.common, t.thetas, members, t.aux, *data, comp)
     assert_allclose(comp, ref, rtol=1e-15)
     if kind == "eighths" and n == 30:
         assert np.isneginf(comp).any() and np.isfinite(comp).any()

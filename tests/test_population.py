@@ -357,7 +357,7 @@ def test_one_agent_is_a_population():
 def test_streams_do_not_overlap():
     population = mfg.Population(swept_game(), 10, seed=0)
     keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0, 1)]
-    numbers = np.concatenate([population._generator(*key).random(1000) for key in keys])
+    numbers = np.concatenate([population.generator(*key).random(1000) for key in keys])
     assert np.unique(numbers).size == numbers.size
 
 

@@ -69,7 +69,7 @@ def from_tables(
     refuse_non_distributions("transition", tables)
     initial_density(initial, S)
     return cls.from_source(
-        CompiledSource(table.prepare, table.fill, as_reward(reward)),
+        CompiledSource(table.prepare, table.fill if T == 1 else table.fill_by_step, as_reward(reward)),
         initial=initial,
         legal=legal,
         n_actions=A,

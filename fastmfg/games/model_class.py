@@ -315,6 +315,11 @@ class ModelClass:
         """What passes through many models read."""
         return transitions_of(self.prepare, self.fill, self.common)
 
+    @cached_property
+    def memo(self) -> dict[str, Any]:
+        """What other modules make of the class and keep as long as it, by name; not part of the record."""
+        return {}
+
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled: the record; all else is made anew."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -163,7 +163,7 @@ class Population:
                         rewards[i, h] = self.reward_at(h, step.population)[step.state, step.action]
                 states[i, H] = walk.state
                 if noise is not None:
-                    normals = self._generator(first + i, 0, OBSERVE).standard_normal(H)
+                    normals = self.generator(first + i, 0, OBSERVE).standard_normal(H)
                     rewards[i] = noise.observe(rewards[i], normals)
 
         tasks = blocks(count, RUNS_A_TASK)
@@ -216,7 +216,8 @@ class Population:
     def _policy(self, name: str, policy: ArrayLike) -> Floats:
         return self.game.models.policy(name, policy)
 
-    def _generator(self, run: int, step: int, lane: int, block: int = 0) -> np.random.Generator:
+    def generator(self, run: int, step: int, lane: int, block: int = 0) -> np.random.Generator:
+        """Random numbers of a step of a run, for one purpose (its lane) and one block of agents."""
         key, counter = (np.array(words, dtype=np.uint64) for words in ([self._root, run], [0, block, step, lane]))
         return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
@@ -267,10 +268,10 @@ class Walk:
         self.counts = np.zeros(models.n_states, dtype=np.int64)  # [S]   of all but the deviating agent
         initial = models.common.initial
         if deviation is not None:
-            self.own = population._generator(run, 0, TAGGED).random(2 * models.horizon + 1)
+            self.own = population.generator(run, 0, TAGGED).random(2 * models.horizon + 1)
             states = population._slices[kind]
             self.state = states.start + draw(initial[states], self.own[0])
-        rng = population._generator(run, 0, CROWD)
+        rng = population.generator(run, 0, CROWD)
         for w, (states, size) in enumerate(zip(population._slices, population.sizes, strict=True)):
             others = size - (deviation is not None and w == kind)
             self.counts[states] = split(rng, np.array([others]), initial[None, states])[0]
@@ -279,7 +280,7 @@ class Walk:
         """Play one step."""
         population, h, s = self.population, self.h, self.state
         game = population.game
-        rng = population._generator(self.run, h + 1, CROWD)
+        rng = population.generator(self.run, h + 1, CROWD)
         others = split(rng, self.counts, self.policy[h])
         everyone, a = others, -1
         if self.deviation is not None:
@@ -362,7 +363,7 @@ class Episode:
         return seen
 
     def _uniforms(self, lane: int, block: range) -> Floats:
-        return self.population._generator(self.run, self.h, lane, block.start // AGENTS_A_TASK).random(len(block))
+        return self.population.generator(self.run, self.h, lane, block.start // AGENTS_A_TASK).random(len(block))
 
     def _each(self, function: Callable[[range], Any]) -> list[Any]:
         """The function of every block of agents, side by side."""

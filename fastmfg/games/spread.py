@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from fastmfg.executors import Tick, map_tasks
-from fastmfg.games.description import describe
 from fastmfg.games.model_class import ModelClass
+from fastmfg.games.serialize import describe
 from fastmfg.remote import map_remote
 
 Task = TypeVar("Task")

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from fastmfg.files import DAY, remove_leftovers, write_whole
-from fastmfg.games.description import Bytes, Description, stands_for
 from fastmfg.games.model_class import ModelClass, require_class
+from fastmfg.games.serialize import Bytes, Serialized
 
 ABOUT, ARRAYS, STRUCTURE = "class.json", "arrays.bin", "structure.bin"
 ALIGNMENT = 64
@@ -79,7 +79,7 @@ def store(models: ModelClass, folder: str | os.PathLike[str]) -> ModelClass:
     FileExistsError
         The folder holds another class.
     """
-    description = Description.of(require_class("models", models))
+    description = Serialized.of(require_class("models", models))
     places = list(_places(description.arrays))
     path = Path(folder).absolute()
     if (path / ABOUT).exists() and _about(path)["digest"] != description.digest:
@@ -111,7 +111,7 @@ def open_stored(folder: str | os.PathLike[str]) -> ModelClass:
     path = Path(folder).absolute()
     stored = Stored(_about(path)["digest"], str(path))
     models = stored.open()
-    stands_for(models, stored)
+    models.memo["description"] = stored
     return models
 
 

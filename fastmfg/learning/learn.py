@@ -163,7 +163,7 @@ def _run(
         if chosen is None:
             reason = _given_up(state, "nothing left to try")
             break
-        outcome = _eliminate(state, chosen, on_draw)
+        outcome = eliminate_round(state, chosen, on_draw)
         state.rounds.append(
             Round(
                 chosen.branch, state.candidates[chosen.candidate].member, chosen.neighbours, chosen.decided,
@@ -231,7 +231,7 @@ def _least_draw(state: State) -> int:
     return 2 * state.models.horizon if state.plan.elimination.evidence == "paper" else 1
 
 
-def _eliminate(state: State, chosen: Choice, on_draw: Callable[[int, int], Any] | None) -> Elimination:
+def eliminate_round(state: State, chosen: Choice, on_draw: Callable[[int, int], Any] | None) -> Elimination:
     """One call of ModelElim with the reference policy; ends early once some candidate's bound is met."""
     conditional = state.conditional(chosen.candidate)
     state.gaps(chosen.candidate)

@@ -185,10 +185,11 @@ def ne_gaps(
     pi = models.policy("policy", policy)
     chosen = models.members if members is None else member_indices("members", members, len(models))
     tasks = [chosen[block] for block in model_blocks(models, chosen.size)]
-    return np.concatenate(list(spread(partial(_gaps_of, policy=pi), models, tasks, executor, tick)))
+    return np.concatenate(list(spread(partial(gaps_of, policy=pi), models, tasks, executor, tick)))
 
 
-def _gaps_of(models: ModelClass, members: Integers, policy: Floats) -> Floats:
+def gaps_of(models: ModelClass, members: Integers, policy: Floats) -> Floats:
+    """NE gaps [n] of a checked policy in some of the models."""
     return evaluate_pairs(models, members, policy[None], np.zeros(members.size, dtype=np.int64))[1].gap
 
 

@@ -6,7 +6,6 @@ import math
 import threading
 from collections.abc import Callable
 from typing import cast
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -119,21 +118,18 @@ def turned(array: Floats) -> Floats:
     return np.ascontiguousarray(array.swapaxes(1, 2))
 
 
-_kept: WeakKeyDictionary[ModelClass, tuple[int, Transitions, Links]] = WeakKeyDictionary()
-
-
 def transitions_along(models: ModelClass, member: int) -> tuple[Transitions, Links]:
     """Bring a model's rows into segments where it has them: for passes forwards, and the links of those back.
 
     Those of a class's last model are kept as long as it.
     """
-    kept = _kept.get(models)
+    kept: tuple[int, Transitions, Links] | None = models.memo.get("transitions")
     if kept is None or kept[0] != member:
         rows = row_segments(models, member)
         noise = noise_segments(models, member) if rows[0].start.size else (NO_SEGMENTS, NO_SEGMENTS)
         transitions = transitions_of(models.prepare, models.fill, models.common, rows[0], noise[0])
         back = transitions.links._replace(rows=rows[1], noise=noise[1])
-        kept = _kept[models] = member, transitions, back
+        kept = models.memo["transitions"] = member, transitions, back
     return kept[1:]
 
 
@@ -162,7 +158,7 @@ def kept_rows(models: ModelClass) -> Floats:
     shape = (models.horizon - 1, models.n_states, models.n_actions, models.row_length)
     size = math.prod(shape)
     filled = (
-        isinstance(models.source, CompiledSource) and not models.common.moves.size and models.fill is not table.fill
+        isinstance(models.source, CompiledSource) and not models.common.moves.size and models.fill not in table.STORED
     )
     if not filled or size == 0 or 8 * size > KEPT_BYTES:
         return NO_ROWS

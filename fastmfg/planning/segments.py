@@ -62,7 +62,7 @@ def _fixed_rows(models: ModelClass, member: int) -> Floats | None:
     """Rows that stand in a table of one step for all, flat."""
     size = models.n_states * models.row_length * (1 if models.common.moves.size else models.n_actions)
     theta = models.thetas[member]
-    return theta[:size] if models.fill is table.fill and theta.size < 2 * size else None
+    return theta[:size] if models.fill is table.fill else None
 
 
 def _offset_runs(action: int, places: Integers, chances: Floats) -> list[Run] | None:

@@ -244,7 +244,7 @@ def _refuse_unlike(name: str, first: ModelClass, other: ModelClass, first_text: 
         for what in ("prepare", "fill", "reward", "checked")
     }
     pairs |= {what: (getattr(first.common, what), getattr(other.common, what)) for what in first.common._fields}
-    if first.fill is table.fill and first.common.successors.shape[:2] == other.common.successors.shape[:2]:
+    if first.fill in table.STORED and first.common.successors.shape[:2] == other.common.successors.shape[:2]:
         del pairs["successors"]
     else:
         pairs["number of parameters"] = (first.thetas.shape[1], other.thetas.shape[1])

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sys
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
 from types import CodeType, FunctionType, MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from fastmfg.games.fillers import as_filler, python_function
 from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels.jit import FILL, PREPARE, REWARD, Filler
+from fastmfg.remote import Description
 
 KINDS = {"prepare": PREPARE, "fill": FILL, "reward": REWARD}
 
@@ -32,20 +32,8 @@ OURS = {"fastmfg", "numpy", "numba"} | sys.stdlib_module_names
 Bytes = NDArray[np.uint8]
 
 
-class Described(Protocol):
-    """Whatever can be sent in place of a class."""
-
-    @property
-    def digest(self) -> str: ...
-
-    @property
-    def size(self) -> int: ...
-
-    def open(self) -> ModelClass: ...
-
-
 @dataclass(frozen=True, eq=False)
-class Description:
+class Serialized:
     """A class of models in a form that can be sent."""
 
     digest: str  # SHA-256 of structure and arrays
@@ -53,13 +41,13 @@ class Description:
     arrays: tuple[Bytes, ...]  # their bytes
 
     @staticmethod
-    def of(models: ModelClass) -> Description:
+    def of(models: ModelClass) -> Serialized:
         """Raises TypeError for a function that other processes cannot find by name."""
         structure, arrays = take_apart(models)
         digest = hashlib.sha256(structure)
         for array in arrays:
             digest.update(array.data)
-        return Description(digest.hexdigest(), structure, arrays)
+        return Serialized(digest.hexdigest(), structure, arrays)
 
     @property
     def size(self) -> int:
@@ -73,10 +61,7 @@ class Description:
         return models
 
 
-_described: weakref.WeakKeyDictionary[ModelClass, Described] = weakref.WeakKeyDictionary()
-
-
-def describe(models: ModelClass) -> Described:
+def describe(models: ModelClass) -> Description:
     """The description of a class, made once and kept as long as the class.
 
     Raises
@@ -84,14 +69,10 @@ def describe(models: ModelClass) -> Described:
     TypeError
         A function that other processes cannot find by name.
     """
-    if models not in _described:
-        _described[models] = Description.of(models)
-    return _described[models]
-
-
-def stands_for(models: ModelClass, description: Described) -> None:
-    """Have `describe` answer with this."""
-    _described[models] = description
+    if "description" not in models.memo:
+        models.memo["description"] = Serialized.of(models)
+    description: Description = models.memo["description"]
+    return description
 
 
 def take_apart(models: ModelClass) -> tuple[bytes, tuple[Bytes, ...]]:
