@@ -1,5 +1,7 @@
 """Kernels that follow agents forward in time, against their slow twins."""
 
+from types import SimpleNamespace
+
 import naive
 import numpy as np
 import pytest
@@ -22,6 +24,9 @@ SIZES = [  # models, H, S, A; the last ones take several tiles, the last of whic
 ]
 
 
+STEPS = SimpleNamespace(prepare=table.prepare, fill=table.fill_by_step)
+
+
 def push(fillers, t, members, policies, policy_of, joint=False, check=True, aux_size=0):
     """Density, aux and fault of the kernel."""
     n, H, S = len(members), *policies.shape[1:3]
@@ -41,7 +46,7 @@ def test_push_and_occupy(sizes, kind, check):
     t = tables(rng, M, H, S, A, kind)
     policies = np.stack([policy(rng, H, t.legal, kind) for _ in range(3)])
     members, policy_of = np.arange(M)[::-1].copy(), rng.integers(0, 3, M)
-    comp, aux, fault = push(table, t, members, policies, policy_of, check=check)
+    comp, aux, fault = push(STEPS, t, members, policies, policy_of, check=check)
     ref = [
         naive.push(t.initial, policies[p], lambda h, _, m=m: t.P[m, h])[0]
         for m, p in zip(members, policy_of, strict=True)
@@ -91,8 +96,8 @@ def test_push_names_the_first_faulty_row(h, s, a, row, code):
     pi = policy(rng, 3, t.legal)[None]
     ref = naive.faulty_row(P[h])
     assert ref == (s, a, "sum" if row == "sum" else "value")
-    assert_array_equal(push(table, t, [0], pi, [0])[2], [[code, 0, s, a, h]])
-    assert push(table, t, [0], pi, [0], check=False)[2][0, 0] == 0
+    assert_array_equal(push(STEPS, t, [0], pi, [0])[2], [[code, 0, s, a, h]])
+    assert push(STEPS, t, [0], pi, [0], check=False)[2][0, 0] == 0
 
 
 @pytest.mark.parametrize("kind", ROW_KINDS)
@@ -142,5 +147,5 @@ def test_push_starts_where_it_is_told():
     rng = np.random.default_rng(13)
     t = tables(rng, 1, 2, 3, 2)
     t.common.initial[:] = rows(rng, (3,))
-    comp, _, _ = push(table, t, [0], policy(rng, 2, t.legal)[None], [0])
+    comp, _, _ = push(STEPS, t, [0], policy(rng, 2, t.legal)[None], [0])
     assert_array_equal(comp[0, 0], t.initial)

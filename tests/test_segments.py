@@ -120,9 +120,9 @@ def test_games_without_runs_keep_their_tables():
     )  # fmt: skip
     for game in (scattered, zoo.kinetic_congestion(), zoo.crowd_modelling_1d(3, 3), zoo.garnet(9)):
         assert segments.row_segments(game.models, 0)[0].start.size == 0
-    varied = zoo.crowd_modelling_2d(40, 3).models.subset(np.array([0]))
+    varied = zoo.crowd_modelling_2d(40, 3).models
     rows = varied.thetas[0].reshape(1600, -1) * rng.uniform(0.9, 1.1, (1600, 1))
-    varied.thetas = rows.reshape(1, -1)
+    varied = varied.replace(thetas=rows.reshape(1, -1))
     assert segments.row_segments(varied, 0)[0].start.size > 0
     assert segments.noise_segments(varied, 0)[0].start.size == 0
 

@@ -114,7 +114,8 @@ def build(name: str, /, *, reward_noise: float | RewardNoise | None = None, **gr
         rows, first = _with_own_rewards(name, own, rows, first, combinations)
     _refuse_twins(name, rows, combinations)
     noise = None if reward_noise is None else as_noise("reward_noise", reward_noise)
-    return first.replace(thetas=rows, common=first.common._replace(successors=successors), reward_noise=noise)
+    common = first.common._replace(successors=np.array(successors))
+    return first.replace(thetas=rows, common=common, reward_noise=noise)
 
 
 def parameters(
