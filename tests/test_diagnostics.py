@@ -4,6 +4,7 @@ import tracemalloc
 
 import naive
 import naive_diagnostics
+import naive_population
 import numba
 import numpy as np
 import peer_games
@@ -15,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fastmfg as mfg
 from fastmfg.games.fillers import as_filler
-from fastmfg.kernels import linear, prepare
+from fastmfg.kernels import crowd
 from fastmfg.kernels.jit import PREPARE
 from fastmfg.planning import diagnostics, sampled
 from fastmfg.planning.evaluation import evaluation_of
@@ -45,16 +46,16 @@ def fork(reward, n_forks=2):
 # The kernel
 
 
-def test_prepare_steps():
+def test_a_population_that_is_not_the_own_one_is_prepared():
     H, S, A, D = 3, 4, 2, 2
     rng = np.random.default_rng(700)
     U, psi = rng.standard_normal((H, S, D * D)), rng.standard_normal((H, D, S))
-    shared = np.concatenate([[S, A, D, D], rng.standard_normal(H * S * A * D), U.ravel()])
+    models = mfg.LinearClass(rng.standard_normal((H, S, A, D)), U, psi[None], np.full(S, 1 / S))
     seen = rng.dirichlet(np.ones(S), size=H)
-    ref = naive_diagnostics.prepare_steps(lambda h, mu: naive.linear_prepare(U[h], psi[h], mu), seen)
-    comp = np.empty((H, D * S))
-    assert prepare.prepare_steps(linear.prepare, shared, psi.ravel(), seen, comp) == 0
-    assert_allclose(comp.reshape(H, D, S), ref, atol=1e-13)
+    comp = models.aux_under(0, seen, "given")
+    for h in range(H):
+        ref = naive_population.prepare_at(lambda h, mu: naive.linear_prepare(U[h], psi[h], mu), h, seen[h])
+        assert_allclose(comp[h].reshape(D, S), ref, atol=1e-13)
 
 
 @numba.njit
@@ -62,13 +63,13 @@ def failing_prepare(h, population, shared, theta, aux):
     return h if h > 1 else 0
 
 
-def test_prepare_steps_hands_on_the_first_status_and_leaves_no_old_numbers():
-    aux = np.zeros((4, 2))
-    status = prepare.prepare_steps(
-        as_filler("prepare", failing_prepare, PREPARE), np.empty(0), np.empty(0), np.ones((4, 1)), aux
-    )
-    assert status == 2
-    assert np.isnan(aux[:3]).all()
+def test_preparing_hands_on_the_status_and_leaves_no_old_numbers():
+    fails = as_filler("prepare", failing_prepare, PREPARE)
+    for h in range(4):
+        aux = np.zeros(2)
+        status = crowd.prepare_at(fails, h, np.ones(1), np.empty(0), np.empty(0), aux)
+        assert status == (h if h > 1 else 0)
+        assert np.isnan(aux).all()
 
 
 # Every pair against the slow twins

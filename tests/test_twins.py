@@ -8,7 +8,6 @@ import pkgutil
 import naive
 import naive_bridge
 import naive_certificates
-import naive_diagnostics
 import naive_multi_type
 import naive_population
 import naive_rewards
@@ -76,7 +75,6 @@ TWINS = {
     "pmbed.block_exceeding": naive_certificates.exceeding,
     "pmbed.element_gaps": naive_certificates.element_gaps,
     "pmbed.longest_list": naive_certificates.longest_list,
-    "prepare.prepare_steps": naive_diagnostics.prepare_steps,
     "reward.crowd_aversion": naive.crowd_aversion,
     "reward.crowd_base": naive.crowd_base,
     "reward.crowd_base_own": naive.crowd_base,

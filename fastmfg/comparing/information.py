@@ -84,20 +84,13 @@ class _Side:
         conditional = condition_members(models, policy, members)
 
         def table(position: int) -> Floats:
-            density = conditional.density[position]
-            steps = range(models.horizon)
-            member = int(members[position])
-            return np.stack(
-                [models.transition_at(member, h, models.population_view(density[h], policy[h])) for h in steps]
-            )
+            return models.transitions_along(int(members[position]), conditional.density[position], policy)
 
         self.initial, self.legal = models.initial, models.legal
         self.rows = rows = table(0)
         positions = range(1, members.size)
         self.nats = np.stack(list(map_tasks(lambda i: divergence(rows, table(i)), positions, parallel=models.parallel)))
-        if (
-            models.reward_noise is not None
-        ):  # what a reward observed tells comes on top: it is independent of the successor
+        if models.reward_noise is not None:  # an observed reward is independent of the successor: what it tells adds up
             self.nats += models.reward_noise.divergence(conditional.reward[:1], conditional.reward[1:])
         reached = self._reachable()
         infinite = np.isinf(self.nats)

@@ -36,10 +36,8 @@ from fastmfg.games.checks import (
     refuse_non_distributions,
     whole,
 )
-from fastmfg.games.functions import FunctionSource
 from fastmfg.games.model_class import ModelClass, require_class
 from fastmfg.kernels import pmbed as kernels
-from fastmfg.kernels.prepare import prepare_steps
 
 MOST_FLAGS = 1 << 34
 """Pairs of models times elements, at most: 2 GiB of flags."""
@@ -191,9 +189,7 @@ def _rows_of_policies(models: ModelClass, policies: Floats, eps: float, true: in
             aux = condition_members(models, pi, members).aux
         else:
             density = models.densities(members[[true]], pi[None], np.zeros(1, dtype=np.int64))[0][0]
-            aux = _aux_under(
-                models, np.stack([models.population_view(mu, p) for mu, p in zip(density, pi, strict=True)])
-            )
+            aux = _aux_under(models, models.population_views(density, pi))
         for h in range(models.horizon):
             if h > 0 or i == 0 or models.joint:
                 yield i, Rows(models, h, np.ascontiguousarray(aux[:, h : h + 1]), eps)
@@ -201,18 +197,7 @@ def _rows_of_policies(models: ModelClass, policies: Floats, eps: float, true: in
 
 def _aux_under(models: ModelClass, population: Floats) -> Floats:
     """`aux` [n, H, *] of all models under one population [H, *]."""
-    aux = np.empty((len(models), models.horizon, models.aux_size))
-    for m in range(len(models)):
-        if isinstance(models.source, FunctionSource):
-            for h, seen in enumerate(population):
-                aux[m, h] = models.transition_at(m, h, seen).ravel()
-            continue
-        status = prepare_steps(models.prepare, models.common.shared, models.thetas[m], population, aux[m])
-        if status != 0:
-            raise ValueError(
-                f"prepare returned {models.status_text(status)} for {models.name_of(m)} under a population given"
-            )
-    return aux
+    return np.stack([models.aux_under(m, population, "given") for m in range(len(models))])
 
 
 def tabulate(rows: Rows) -> tuple[eluder.Table, Integers, Integers]:

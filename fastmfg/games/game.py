@@ -22,6 +22,7 @@ from fastmfg.games.grid import Grid
 from fastmfg.games.layout import Layout
 from fastmfg.games.model_class import ModelClass
 from fastmfg.games.reward_noise import RewardNoise
+from fastmfg.games.sources import Source
 from fastmfg.memory import require_numbers
 
 
@@ -128,6 +129,11 @@ class Game(OfClass):
         game = cls.__new__(cls)
         game.models, game.index = models, index
         return game
+
+    @classmethod
+    def from_source(cls, source: Source, **record: Any) -> Self:
+        """The game of a class of one (`ModelClass.from_source`)."""
+        return cls.of(ModelClass.from_source(source, **record), 0)
 
     def _ask_once(self) -> None:
         """Meet faults of functions at construction; steps in between are checked when they are asked."""

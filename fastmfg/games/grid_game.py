@@ -9,7 +9,6 @@ from fastmfg.games.checks import Floats, Integers, float_array, initial_density,
 from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
 from fastmfg.games.grid import Grid
-from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import reward as reward_kernels
 from fastmfg.kernels import table
 
@@ -72,7 +71,7 @@ def priced_game(
     tables = [ordinary, last, None if congestion is None else float_array("congestion", congestion, (S, A))]
     coefficient = real("crowd_aversion", crowd_aversion, -np.inf)
     offset = real("epsilon", epsilon, 0.0)
-    models = ModelClass.from_source(
+    return Game.from_source(
         CompiledSource(table.prepare, table.fill, reward_kernels.crowd_base),
         initial=initial,
         legal=legal,
@@ -85,7 +84,6 @@ def priced_game(
         moves=moves,
         grid=grid,
     )
-    return Game.of(models, 0)
 
 
 def price_table(numbers: list[float], tables: list[Floats | None]) -> Floats:

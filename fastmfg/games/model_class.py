@@ -25,11 +25,12 @@ from fastmfg.games.functions import FunctionSource
 from fastmfg.games.grid import Grid
 from fastmfg.games.layout import Layout
 from fastmfg.games.reward_noise import RewardNoise, reward_noise
-from fastmfg.games.sources import Conditionals, PopulationSource, Source, require_room
+from fastmfg.games.sources import NO_TABLE, Conditionals, PopulationSource, Source, require_room
 from fastmfg.games.tables import move_table, successor_table
 from fastmfg.games.transitions import transitions_of
 from fastmfg.kernels.forms import NO_ROWS, Pairs, Transitions
 from fastmfg.kernels.jit import Common, Filler
+from fastmfg.memory import require_numbers
 
 if TYPE_CHECKING:
     from fastmfg.games.game import Game
@@ -285,6 +286,10 @@ class ModelClass:
         """What functions see, flat and writable: the density [S], or the joint [S*A]."""
         return (density[:, None] * policy).ravel() if self.joint else density.copy()
 
+    def population_views(self, density: Floats, policy: Floats) -> Floats:
+        """What functions see at each step [H, *], flat, of a density [H, S] and a policy [H, S, A]."""
+        return np.stack([self.population_view(mu, pi) for mu, pi in zip(density, policy, strict=True)])
+
     def population_at_start(self) -> Floats:
         """What functions see at the first step of the uniform policy, flat."""
         return self.population_view(self.common.initial, self.uniform)
@@ -349,9 +354,17 @@ class ModelClass:
         """Rewards [n, H, S, A] of pairs under their densities [n, H, S]."""
         return self.source.rewards(self, members, density, policies, policy_of)
 
-    def aux_at(self, member: int, h: int, population: Floats) -> tuple[int, Floats]:
-        """Status of `prepare`, and what it leaves for `fill` [*], at a population (flat)."""
-        return self._stepwise("transition").aux_at(self, member, h, population)
+    def aux_at(self, member: int, h: int, population: Floats, where: str) -> Floats:
+        """What `prepare` leaves for `fill` [*] at a population (flat); errors say where."""
+        status, aux = self._stepwise("transition").aux_at(self, member, h, population)
+        if status != 0:
+            raise ValueError(f"prepare returned {self.status_text(status)} for {where}")
+        return aux
+
+    def aux_under(self, member: int, populations: Floats, where: str) -> Floats:
+        """`aux` [H, *] of a model under populations [H, *], those of its own density or others."""
+        whose = f"{self.name_of(member)} under a population {where}"
+        return np.stack([self.aux_at(member, h, seen, whose) for h, seen in enumerate(populations)])
 
     def transition_at(self, member: int, h: int, population: Floats) -> Floats:
         """One step's table [S, A, S] at a population (flat), which is not checked."""
@@ -360,6 +373,15 @@ class ModelClass:
     def reward_at(self, member: int, h: int, population: Floats) -> Floats:
         """One step's rewards [S, A] at a population (flat), which is not checked."""
         return self._stepwise("reward").reward_at(self, member, h, population)
+
+    def transitions_along(self, member: int, density: Floats, policy: Floats) -> Floats:
+        """Tables [H, S, A, S] of a model along a density [H, S] under a policy [H, S, A]."""
+        H, S, A = policy.shape
+        require_numbers("the transition as a table [H, S, A, S]", (H + 1) * S * A * S, NO_TABLE)
+        rows = np.empty((H, S, A, S))
+        for h in range(H):
+            rows[h] = self.transition_at(member, h, self.population_view(density[h], policy[h]))
+        return rows
 
     def _stepwise(self, asked: str) -> PopulationSource:
         if not isinstance(self.source, PopulationSource):

@@ -37,10 +37,7 @@ class Rows:
 
     def __init__(self, models: ModelClass, member: int, h: int, population: Floats) -> None:
         self.models, self.member, self.h = models, member, h
-        status, aux = models.aux_at(member, h, population)
-        if status != 0:
-            raise ValueError(f"prepare returned {models.status_text(status)} for {self._where()}")
-        self.aux = aux[None, None]  # [1, 1, *]
+        self.aux = models.aux_at(member, h, population, self._where())[None, None]  # [1, 1, *]
         common = models.common
         self.n_places = models.n_states * rows_a_state(common)
         self.targets = common.successors.reshape(self.n_places, -1) if common.successors.size else None  # [P, K]

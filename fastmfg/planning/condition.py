@@ -12,9 +12,8 @@ from numpy.typing import ArrayLike
 from fastmfg.games.checks import Floats, Integers, frozen
 from fastmfg.games.game import Game, require_game
 from fastmfg.games.model_class import ModelClass
-from fastmfg.games.sources import NO_TABLE, Conditionals
+from fastmfg.games.sources import Conditionals
 from fastmfg.kernels import density as density_kernels
-from fastmfg.memory import require_numbers
 from fastmfg.planning.passes import is_large
 from fastmfg.planning.survey import follow
 
@@ -37,14 +36,7 @@ class ConditionalModel:
     @cached_property
     def transition(self) -> Floats:
         """Dense tables [H, S, A, S], built at first use, read-only."""
-        models, member = self.game.models, self.game.index
-        H, S, A = self.policy.shape
-        require_numbers("the transition as a table [H, S, A, S]", (H + 1) * S * A * S, NO_TABLE)
-        rows = np.empty((H, S, A, S))
-        for h in range(H):
-            rows[h] = models.transition_at(member, h, models.population_view(self.density[h], self.policy[h]))
-        table: Floats = frozen(rows)
-        return table
+        return frozen(self.game.models.transitions_along(self.game.index, self.density, self.policy))
 
 
 def condition(game: Game, policy: ArrayLike) -> ConditionalModel:

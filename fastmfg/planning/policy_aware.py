@@ -72,13 +72,9 @@ class DensityAware(OfClass):
         self.game, self.models = game, game.models
 
     def tables(self, policy: Floats) -> tuple[Floats, Floats]:
-        models, member = self.models, self.game.index
         conditionals = condition_one(self.game, np.array(policy))
-        rows = [
-            models.transition_at(member, h, models.population_view(conditionals.density[0, h], policy[h]))
-            for h in range(models.horizon)
-        ]
-        return np.stack(rows), conditionals.reward[0]
+        rows = self.models.transitions_along(self.game.index, conditionals.density[0], policy)
+        return rows, conditionals.reward[0]
 
     def transition(self, h: int, policy: Floats) -> Floats:
         rows: Floats = self.tables(policy)[0][h]
@@ -174,8 +170,7 @@ def as_game(model: Any) -> Game:
     legal = np.asarray(known.legal)
     if legal.ndim != 2:
         raise ValueError(f"legal must have shape [S, A], got {shape_text(legal.shape)}")
-    models = ModelClass.from_source(
+    return Game.from_source(
         PolicyAwareSource(known), initial=known.initial, legal=legal_mask(legal, *legal.shape),
         n_actions=legal.shape[1], horizon=whole("horizon", known.horizon, 1),
     )  # fmt: skip
-    return Game.of(models, 0)

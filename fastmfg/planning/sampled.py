@@ -17,10 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmfg.games.checks import Floats, Integers, refuse_non_finite
-from fastmfg.games.functions import FunctionSource
 from fastmfg.games.game import Game
 from fastmfg.games.model_class import ModelClass
-from fastmfg.kernels import prepare
 from fastmfg.planning.evaluate import back_up_one, deterministic, evaluate_one
 
 KINDS = ("spread", "deterministic", "response", "gathering", "response")
@@ -66,7 +64,7 @@ class Sample:
         if self.temperature is not None:
             policy = softmax(self._best_values(policy), self.temperature, self.models.common.legal)
         density = self.models.densities(*self.game.batch(policy))[0][0]
-        return populations(self.models, density, policy)
+        return self.models.population_views(density, policy)
 
     def _best_values(self, best_response: Floats) -> Floats:
         """``Q*`` [H, S, A]."""
@@ -78,14 +76,7 @@ class Sample:
         f = self.models
         if member == self.member:
             return self.aux
-        if isinstance(f.source, FunctionSource):
-            return np.stack([f.transition_at(member, h, seen).ravel() for h, seen in enumerate(self.population)])
-        aux = np.empty((f.horizon, f.aux_size))
-        status = prepare.prepare_steps(f.prepare, f.common.shared, f.thetas[member], self.population, aux)
-        if status != 0:
-            where = f"{f.name_of(member)} under a population of model {self.member}"
-            raise ValueError(f"prepare returned {f.status_text(status)} for {where}")
-        return aux
+        return f.aux_under(member, self.population, f"of model {self.member}")
 
     def reward_in(self, member: int) -> Floats:
         """Rewards [H, S, A] of any model under this population."""
@@ -129,7 +120,7 @@ class Sampler:
         conditionals, values = evaluate_one(game, policy)
         density = conditionals.density[0]
         return Sample(
-            game, policy, density, populations(self.models, density, policy), conditionals.aux[0],
+            game, policy, density, self.models.population_views(density, policy), conditionals.aux[0],
             conditionals.reward[0], values.greedy[0], self.temperature,
         )  # fmt: skip
 
@@ -181,11 +172,6 @@ class Sampler:
         changed = sample.policy.copy()
         changed[h, s] = random[h, s]
         yield changed
-
-
-def populations(models: ModelClass, density: Floats, policy: Floats) -> Floats:
-    """What functions see at each step [H, *], flat."""
-    return np.stack([models.population_view(mu, pi) for mu, pi in zip(density, policy, strict=True)])
 
 
 def softmax(q: Floats, temperature: float, legal: NDArray[np.bool_]) -> Floats:

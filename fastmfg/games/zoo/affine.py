@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 from fastmfg.games.checks import Floats, initial_density, real, whole
 from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
-from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels.zoo import affine
 
 MOST = 1e300
@@ -67,7 +66,7 @@ def random_linear(
 def affine_game(W: Floats, B: Floats, V: Floats, C: Floats, *, horizon: int, initial: Floats) -> Game:
     """The game of given weights W [S,S,S], B [S,A,S], V [S,S], C [S,A] (not checked)."""
     S, A = C.shape
-    models = ModelClass.from_source(
+    return Game.from_source(
         CompiledSource(affine.prepare, affine.fill, affine.reward),
         initial=initial,
         n_actions=A,
@@ -77,4 +76,3 @@ def affine_game(W: Floats, B: Floats, V: Floats, C: Floats, *, horizon: int, ini
         aux_size=S * A,
         joint=True,
     )
-    return Game.of(models, 0)

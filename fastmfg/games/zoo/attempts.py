@@ -9,7 +9,6 @@ from fastmfg.games.checks import Floats, Integers, float_array, initial_density,
 from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
 from fastmfg.games.grid import Grid
-from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels.zoo import attempts
 
 
@@ -24,7 +23,7 @@ def attempt_game(
     start = initial_density(initial, grid.n_states)
     fixed = float_array("base", base, grid.moves.shape)
     crowd = float_array("slope", slope, (grid.n_states,))
-    models = ModelClass.from_source(
+    return Game.from_source(
         CompiledSource(attempts.prepare, attempts.fill, attempts.reward),
         initial=start,
         legal=grid.legal,
@@ -36,7 +35,6 @@ def attempt_game(
         successors=own_and_target(grid),
         grid=grid,
     )
-    return Game.of(models, 0)
 
 
 def own_and_target(grid: Grid) -> Integers:

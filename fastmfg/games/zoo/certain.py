@@ -12,7 +12,6 @@ from fastmfg.games.checks import Integers, initial_density, whole
 from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
 from fastmfg.games.grid import Grid
-from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import table
 from fastmfg.kernels.jit import Filler
 
@@ -23,7 +22,7 @@ def certain_game(
 ) -> Game:  # fmt: skip
     """A game of moves [S, A] that always succeed; the reward's `shared` is S, then the constants in their order."""
     S, A = moves.shape
-    models = ModelClass.from_source(
+    return Game.from_source(
         CompiledSource(table.prepare, table.fill, reward),
         initial=initial_density(initial, S),
         n_actions=A,
@@ -36,4 +35,3 @@ def certain_game(
         moves=moves,
         grid=grid,
     )
-    return Game.of(models, 0)

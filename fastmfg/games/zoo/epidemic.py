@@ -11,7 +11,6 @@ import numpy as np
 from fastmfg.games.checks import Floats, first_index, float_array, probability, real, whole
 from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
-from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels.zoo import epidemic as kernels
 
 
@@ -52,7 +51,7 @@ def epidemic(
     sick = probability("initial_infected", initial_infected)
     header = [probability("waning", waning), real("illness", illness, -np.inf)]
     theta = [real("infection", infection, 0.0, include_low=True), probability("recovery", recovery)]
-    models = ModelClass.from_source(
+    return Game.from_source(
         CompiledSource(kernels.prepare, kernels.fill, kernels.reward),
         initial=[1.0 - sick, sick, 0.0],
         n_actions=levels.size,
@@ -61,7 +60,6 @@ def epidemic(
         thetas=np.array([theta]),
         aux_size=1,
     )
-    return Game.of(models, 0)
 
 
 def confinement(contacts: Any, costs: Any) -> tuple[Floats, Floats]:

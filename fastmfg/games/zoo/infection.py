@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 from fastmfg.games.checks import initial_density, probability, real, whole
 from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
-from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels.zoo import infection as kernels
 
 
@@ -40,7 +39,7 @@ def susceptible_infected(
     """
     theta = [probability("infection", infection), probability("recovery", recovery)]
     costs = [real("illness_cost", illness_cost, -np.inf), real("distance_cost", distance_cost, -np.inf)]
-    models = ModelClass.from_source(
+    return Game.from_source(
         CompiledSource(kernels.prepare, kernels.fill, kernels.reward),
         initial=initial_density(initial, 2),
         n_actions=2,
@@ -49,4 +48,3 @@ def susceptible_infected(
         thetas=np.array([theta]),
         aux_size=1,
     )
-    return Game.of(models, 0)

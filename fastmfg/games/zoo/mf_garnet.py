@@ -12,7 +12,6 @@ import numpy as np
 from fastmfg.games.checks import Floats, Integers, choice, real, whole
 from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
-from fastmfg.games.model_class import ModelClass
 from fastmfg.games.zoo.garnet import distinct
 from fastmfg.kernels.zoo import mf_garnet as kernels
 
@@ -81,7 +80,7 @@ def mf_garnet(
     left *= real("reward_strength", reward_strength, 0.0, include_low=True)
     header = [float(multiplicative), float(S)]
     tables = [places, chances, base + bonus[:, None], left, right]
-    models = ModelClass.from_source(
+    return Game.from_source(
         CompiledSource(kernels.prepare, kernels.fill, kernels.reward),
         initial=np.full(S, 1.0 / S),
         n_actions=A,
@@ -91,7 +90,6 @@ def mf_garnet(
         aux_size=S,
         successors=places,
     )
-    return Game.of(models, 0)
 
 
 def interaction(angles: Floats, kind: str, weights: Floats) -> tuple[Floats, Floats]:

@@ -13,7 +13,6 @@ from fastmfg.games.checks import Floats, Integers, float_array, index_array, pro
 from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
 from fastmfg.games.grid import Grid, merged
-from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import table
 from fastmfg.kernels.zoo import motion
 
@@ -73,7 +72,7 @@ def crowd_motion(
     near = real("attraction", attraction, -np.inf) * (1.0 - away.sum(axis=-1) / sum(shape))
     S, A = grid.legal.shape
     successors, chances = _noisy_moves(grid, wrap, probability("p_still", p_still))
-    models = ModelClass.from_source(
+    return Game.from_source(
         CompiledSource(table.prepare, table.fill, motion.reward),
         initial=np.full(S, 1.0 / S) if initial is None else float_array("initial", initial, shape).ravel(),
         n_actions=A,
@@ -84,7 +83,6 @@ def crowd_motion(
         successors=successors.reshape(S, A, -1),
         grid=grid,
     )
-    return Game.of(models, 0)
 
 
 def wandering(shape: tuple[int, int], steps: int, every: int, wrap: bool, seed: int) -> Integers:

@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from fastmfg.games.checks import Floats, float_array, real
 from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
-from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import table
 from fastmfg.kernels.zoo import normal_form as normal_form_kernels
 
@@ -70,7 +69,7 @@ def _one_shot(constant: Floats, linear: Floats, quadratic: Floats | None = None)
     legal[1:, 1:] = False  # the choice is made
     successors = np.tile(np.arange(S)[:, None, None], (1, CHOICES, 1))
     successors[0, :, 0] = np.arange(1, S)
-    models = ModelClass.from_source(
+    return Game.from_source(
         CompiledSource(table.prepare, table.fill, normal_form_kernels.polynomial_payoff),
         initial=np.eye(S)[0],
         legal=legal,
@@ -81,4 +80,3 @@ def _one_shot(constant: Floats, linear: Floats, quadratic: Floats | None = None)
         aux_size=0,
         successors=successors,
     )
-    return Game.of(models, 0)

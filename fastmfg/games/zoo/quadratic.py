@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 from fastmfg.games.checks import initial_density, real, whole
 from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
-from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels.zoo import quadratic
 
 
@@ -70,7 +69,7 @@ def linear_quadratic(
         real("last_aversion", last_aversion, -np.inf),
     ]
     S = 2 * L + 1
-    models = ModelClass.from_source(
+    return Game.from_source(
         CompiledSource(quadratic.prepare, quadratic.fill, quadratic.reward),
         initial=np.full(S, 1.0 / S) if initial is None else initial_density(initial, S),
         n_actions=2 * M + 1,
@@ -79,4 +78,3 @@ def linear_quadratic(
         thetas=np.array([[real("mean_reversion", mean_reversion, -np.inf), strength, spacing]]),
         aux_size=1,
     )
-    return Game.of(models, 0)

@@ -26,7 +26,6 @@ from numpy.typing import ArrayLike, NDArray
 from fastmfg.games.checks import Floats, Integers, float_array, real, whole
 from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game, require_game
-from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels.zoo import routing as routing_kernels
 
 MOST_ENTRIES = 50_000_000
@@ -197,7 +196,7 @@ def routing(
     initial = np.zeros(len(states.place))
     for trip in trips:
         initial[states.waiting[trip.destination, trip.origin, trip.departure]] += trip.count / total
-    models = ModelClass.from_source(
+    return Game.from_source(
         CompiledSource(routing_kernels.prepare, routing_kernels.fill, routing_kernels.reward),
         initial=initial,
         legal=legal,
@@ -208,7 +207,6 @@ def routing(
         aux_size=states.L,
         successors=successors,
     )
-    return Game.of(models, 0)
 
 
 def _states_of(network: Network, trips: Sequence[Trip], longest: int) -> States:

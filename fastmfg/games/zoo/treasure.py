@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from fastmfg.games.checks import Floats, float_array, initial_density, real, whole
 from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
-from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels.zoo import treasure
 
 
@@ -51,7 +50,7 @@ def conservative_treasure_hunting(
     if (c < 0).any():
         h = int(np.argmax(c < 0))
         raise ValueError(f"scatter[{h}] is {c[h]}: must lie in [0, inf)")
-    models = ModelClass.from_source(
+    return Game.from_source(
         CompiledSource(treasure.prepare, treasure.fill, treasure.reward),
         initial=np.full(n, 1.0 / n) if initial is None else initial_density(initial, n),
         n_actions=n,
@@ -61,7 +60,6 @@ def conservative_treasure_hunting(
         aux_size=n,
         joint=True,
     )
-    return Game.of(models, 0)
 
 
 def _spread(name: str, values: ArrayLike, n: int) -> Floats:
