@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,45 +61,46 @@ def _refuse_unlike_rewards(i: int, first: Game, game: Game) -> None:
                 )
 
 
+FILLERS = ("prepare", "fill", "reward", "aux_size", "checked", "shared", "successors", "moves")
+"""What compiled classes share beside the data of any class."""
+
+
+def first_difference(models: ModelClass, other: ModelClass, names: Sequence[str]) -> str | None:
+    """The first of these fields in which two classes differ: of the record, its source, or what models share."""
+    for name in names:
+        a, b = (
+            next(getattr(part, name) for part in (m.source, m.common, m) if hasattr(part, name))
+            for m in (models, other)
+        )
+        if not np.array_equal(a, b):
+            return name
+    return None
+
+
 def refuse_unlike_classes(name: str, models: ModelClass, first_name: str, first: ModelClass) -> None:
     """Two classes of games with types must agree in all but their transitions."""
     layout, own = models.layout, first.layout
     assert layout is not None and own is not None
 
-    def refuse(what: str, text: str = "") -> None:
-        raise ValueError(f"{name} and {first_name} differ in {what}{text}: models differ in transition only")
+    def refuse(what: str | None, text: str = "") -> None:
+        if what is not None:
+            raise ValueError(f"{name} and {first_name} differ in {what}{text}: models differ in transition only")
 
     if not layout.agrees(own):
         sizes = [f"{list(part.n_states)} and {list(part.n_actions)}" for part in (layout, own)]
         refuse("types", f" (states and actions {sizes[0]}; {sizes[1]})")
-    for what, a, b in (
-        ("horizon", models.horizon, first.horizon),
-        ("population", models.joint, first.joint),
-        ("reward noise", models.reward_noise, first.reward_noise),
-    ):
-        if a != b:
-            refuse(what, f" ({a}; {b})" if what == "horizon" else "")
-    for what in ("initial", "legal"):
-        if not np.array_equal(getattr(models.common, what), getattr(first.common, what)):
-            refuse(what)
+    if models.horizon != first.horizon:
+        refuse("horizon", f" ({models.horizon}; {first.horizon})")
+    what = first_difference(models, first, ("joint", "reward_noise", "initial", "legal"))
+    refuse({"joint": "population", "reward_noise": "reward noise"}.get(what or "", what))
     source, others = models.source, first.source
     if isinstance(source, FunctionSource) != isinstance(others, FunctionSource):
         refuse("form", " (compiled; NumPy functions)")
     if isinstance(source, FunctionSource) and isinstance(others, FunctionSource):
         if models is not first:
             _refuse_unlike_functions(refuse, models, source.reward, first, others.reward)
-    else:
-        _refuse_unlike_fillers(refuse, models, first)
-
-
-def _refuse_unlike_fillers(refuse: Any, models: ModelClass, first: ModelClass) -> None:
-    for what in ("prepare", "fill", "reward", "aux_size", "checked"):
-        a, b = (getattr(m if what == "aux_size" else m.source, what) for m in (models, first))
-        if a != b:
-            refuse(what)
-    for what in ("shared", "successors", "moves"):
-        if not np.array_equal(getattr(models.common, what), getattr(first.common, what)):
-            refuse(what)
+        return
+    refuse(first_difference(models, first, FILLERS))
     if models.thetas.shape[1] != first.thetas.shape[1]:
         refuse("their number of parameters", f" ({models.thetas.shape[1]}; {first.thetas.shape[1]})")
 

@@ -112,8 +112,10 @@ class ModelClass:
 
     def _take(self, models: ModelClass, **changes: Any) -> None:
         """Become another class, but for some fields: for constructors."""
-        names = {field.name for field in fields(models)}
-        vars(self).update({name: getattr(models, name) for name in names} | changes)
+        names = {field.name for field in fields(self)}
+        if not changes.keys() <= names:
+            raise TypeError(f"a class has no field {', '.join(sorted(changes.keys() - names))}")
+        vars(self).update({name: getattr(models, name) for name in names if hasattr(models, name)} | changes)
 
     @classmethod
     def of(cls, models: ModelClass, **changes: Any) -> Self:
@@ -123,7 +125,7 @@ class ModelClass:
         return made
 
     def replace(self, **changes: Any) -> Self:
-        """The class with other values of some fields."""
+        """The class with other values of some fields, which are taken as they are."""
         return self.of(self, **changes)
 
     @staticmethod

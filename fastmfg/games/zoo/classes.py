@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmfg.games import zoo
+from fastmfg.games.agreement import first_difference
 from fastmfg.games.checks import Floats, Integers, choice, real
 from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.grid import merged
@@ -67,6 +68,13 @@ REWARDS: dict[str, tuple[str, Filler]] = {
 
 NESTED: dict[tuple[str, str], int] = {("routing", "links"): 2}
 """Learnable parameters that are sequences themselves, and how deep: an axis of them is one deeper."""
+
+
+SHARED = (
+    "n_states", "n_actions", "horizon", "joint", "aux_size", "prepare", "fill", "reward", "checked", "shared",
+    "initial", "legal",
+)  # fmt: skip
+"""What the models of a class must share."""
 
 
 def build(name: str, /, *, reward_noise: float | RewardNoise | None = None, **grid: Any) -> ModelClass:
@@ -236,25 +244,16 @@ def _text(name: str, chosen: dict[str, Any]) -> str:
 
 def _refuse_unlike(name: str, first: ModelClass, other: ModelClass, first_text: str, other_text: str) -> None:
     """Models may differ in nothing but thetas; tables also in where their rows lead."""
-    pairs: dict[str, tuple[Any, Any]] = {
-        what: (getattr(first, what), getattr(other, what))
-        for what in ("n_states", "n_actions", "horizon", "joint", "aux_size")
-    }
-    pairs |= {
-        what: (getattr(first.source, what), getattr(other.source, what))
-        for what in ("prepare", "fill", "reward", "checked")
-    }
-    pairs |= {what: (getattr(first.common, what), getattr(other.common, what)) for what in first.common._fields}
-    if first.fill in table.STORED and first.common.successors.shape[:2] == other.common.successors.shape[:2]:
-        del pairs["successors"]
-    else:
-        pairs["number of parameters"] = (first.thetas.shape[1], other.thetas.shape[1])
-    for what, (a, b) in pairs.items():
-        if not np.array_equal(a, b):
-            raise ValueError(
-                f"{name} with {first_text} and with {other_text} differ in {what}: "
-                "models of a class share all but the parameters of their transitions"
-            )
+    sizes = [models.common.successors.shape[:2] for models in (first, other)]
+    tables = first.fill in table.STORED and sizes[0] == sizes[1]
+    what = first_difference(first, other, (*SHARED, "moves") if tables else (*SHARED, "successors", "moves"))
+    if what is None and not tables and first.thetas.shape[1] != other.thetas.shape[1]:
+        what = "number of parameters"
+    if what is not None:
+        raise ValueError(
+            f"{name} with {first_text} and with {other_text} differ in {what}: "
+            "models of a class share all but the parameters of their transitions"
+        )
 
 
 def _on_common_places(thetas: list[Floats], places: list[Integers], n_states: int) -> tuple[Floats, Integers]:
