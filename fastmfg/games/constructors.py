@@ -38,7 +38,7 @@ def from_tables(
     transition : [M, H, S, A, S], or [M, H, S, A, K], or [M, H, S, K]; H may be 1 for rows alike at every step
         Explicit tables, copied; every row a distribution within 1e-9. The second form is sparse: entry k of row
         (s, a) is the probability of the state ``successors[s, a, k]``. The third is factored: action a moves an
-        agent from s to ``m = moves[s, a]``, whence noise takes it to ``successors[m, k]`` with the probability
+        agent from s to ``m = moves[s, a]``; noise takes it from there to ``successors[m, k]`` with the probability
         ``transition[., ., m, k]``.
     horizon : int, optional
         H, where the tables hold one step for all; their second axis otherwise.
@@ -122,7 +122,7 @@ def from_filler(
     successors : [S, A, K], or [S, K] with moves, optional; distinct in a row
         Sparse rows: `fill` writes ``out[hi - lo, A, K]``, entry k for the state ``successors[s, a, k]``.
     moves : [S, A], optional
-        Factored rows: action a moves an agent to ``m = moves[s, a]``, whence noise takes it to
+        Factored rows: action a moves an agent to ``m = moves[s, a]``; noise takes it on to
         ``successors[m, k]``; `fill` writes the noise of each state, ``out[hi - lo, 1, K]``.
     legal : [S, A] boolean, optional
     population : "state" or "joint"

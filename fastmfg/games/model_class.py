@@ -223,7 +223,7 @@ class ModelClass:
         return self.horizon * self.n_states * self.n_actions * self.row_length
 
     def with_unknown_rewards(self, noise: float | RewardNoise) -> Self:
-        """The same models, their rewards unknown: samples then hold observed rewards, and these count as evidence.
+        """Make rewards unknown: samples then hold observed rewards, and these count as evidence.
 
         Rewards differ where the class is one of games with rewards of their own (`ModelClass`), where a compiled reward
         reads ``theta``, and, whatever the reward, where it depends on the population: each model has its own density.

@@ -1,7 +1,7 @@
 """Transition rows of one step of a game at a given population, only those that are asked for.
 
 A *place* is where a row stands, as one number: ``s * A + a``, or, in a factored game, the state that an action moves
-to, whence one row of noise carries on whoever is there.
+to: from there one row of noise carries on whoever is there.
 """
 
 from __future__ import annotations

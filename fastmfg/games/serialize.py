@@ -55,7 +55,7 @@ class Serialized:
         return len(self.structure) + sum(array.nbytes for array in self.arrays)
 
     def open(self) -> ModelClass:
-        """Build the class; ValueError where a function is not the same here."""
+        """Build the class; ValueError where this process has another version of a function."""
         arrays = [a if a.flags.writeable else a.copy() for a in self.arrays]  # kernels take no read-only ones
         models: ModelClass = pickle.loads(self.structure, buffers=arrays)
         return models
