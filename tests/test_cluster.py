@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import fastmfg as mfg
 from fastmfg import cluster, remote
 from fastmfg.comparing.counts_elsewhere import pairs_left
-from fastmfg.games import description, stored
+from fastmfg.games import serialize, stored
 from fastmfg.games.serialize import code_digest, describe
 from fastmfg.planning.evaluate import gaps_of
 from fastmfg.remote import BlockSize, completed, map_remote
@@ -698,4 +698,4 @@ def test_workers_with_processors_of_several_kinds_are_warned_of(monkeypatch):
 
 
 def test_kinds_of_fillers_are_all_known():
-    assert set(description.KINDS.values()) == {mfg.kernels.jit.PREPARE, mfg.kernels.jit.FILL, mfg.kernels.jit.REWARD}
+    assert set(serialize.KINDS.values()) == {mfg.kernels.jit.PREPARE, mfg.kernels.jit.FILL, mfg.kernels.jit.REWARD}

@@ -22,6 +22,7 @@ from fastmfg.games import rows as game_rows
 from fastmfg.games.simulation import AGENTS_A_TASK, Episode, Walk
 from fastmfg.kernels import crowd as kernels
 from fastmfg.kernels.jit import Common
+from fastmfg.kernels.table import fill_by_step
 
 ERROR = 1e-6
 """Probability with which a right simulation fails a test of frequencies; seeds are fixed: it passes or not for good."""
@@ -471,8 +472,7 @@ def test_rows_are_gathered_as_by_the_twin(form):
     members = np.array([2, 0])
     out = np.full((2, 40, K), np.nan)
     args = (common, table.reshape(M, -1), members, np.empty((2, H, 0)), step, step, place, out)
-    assert kernels.gather_rows(mfg.ModelClass.from_tables(
-        np.ones((1, 1, 1, 1, 1)), [1.0], "crowd-aversion").fill, *args) == 0  # fmt: skip
+    assert kernels.gather_rows(fill_by_step, *args) == 0
     ref = naive_population.gather_rows(dense[members], step, state, action)
     if form == "dense":
         assert_allclose(out, ref, atol=0)

@@ -79,7 +79,6 @@ def priced_game(
         horizon=steps,
         shared=price_table([S, steps, coefficient, offset], tables),
         thetas=rows.reshape(1, -1),
-        aux_size=0,
         successors=successors,
         moves=moves,
         grid=grid,

@@ -28,6 +28,7 @@ from fastmfg.games.reward_noise import RewardNoise, reward_noise
 from fastmfg.games.sources import NO_TABLE, Conditionals, PopulationSource, Source, require_room
 from fastmfg.games.tables import move_table, successor_table
 from fastmfg.games.transitions import transitions_of
+from fastmfg.kernels import table
 from fastmfg.kernels.forms import NO_ROWS, Pairs, Transitions
 from fastmfg.kernels.jit import Common, Filler
 from fastmfg.memory import require_numbers
@@ -138,7 +139,7 @@ class ModelClass:
         legal: Any = None,
         shared: Floats | None = None,
         thetas: Floats | None = None,
-        aux_size: int | None = None,
+        aux_size: int = 0,
         joint: bool = False,
         successors: Any = None,
         moves: Any = None,
@@ -155,7 +156,7 @@ class ModelClass:
         shared, thetas : arrays [*], [M, *]
             By default none, and one model without parameters.
         aux_size : int
-            By default S A S, the table of a step.
+            Numbers that `prepare` leaves for `fill`; S A S, the table of a step, where that is what `fill` reads.
         """
         density = initial_density(initial)
         S = density.size
@@ -171,7 +172,7 @@ class ModelClass:
             ),
             thetas=np.empty((1, 0)) if thetas is None else thetas,
             horizon=horizon,
-            aux_size=S * n_actions * S if aux_size is None else aux_size,
+            aux_size=S * n_actions * S if source.fill is table.fill_from_aux else aux_size,
             joint=joint,
             layout=layout,
             grid=grid,

@@ -29,7 +29,6 @@ def certain_game(
         horizon=whole("horizon", horizon, 1),
         shared=np.concatenate([[float(S)], *(np.ravel(part).astype(np.float64) for part in constants)]),
         thetas=np.ones((1, S)),
-        aux_size=0,
         joint=joint,
         successors=np.arange(S)[:, None],
         moves=moves,

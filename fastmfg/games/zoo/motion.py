@@ -79,7 +79,6 @@ def crowd_motion(
         horizon=steps,
         shared=np.concatenate([[float(S), real("log_eps", log_eps, 0.0)], near.ravel()]),
         thetas=chances.reshape(1, -1),
-        aux_size=0,
         successors=successors.reshape(S, A, -1),
         grid=grid,
     )

@@ -77,6 +77,5 @@ def _one_shot(constant: Floats, linear: Floats, quadratic: Floats | None = None)
         horizon=2,
         shared=np.concatenate([[float(S)], constant, linear.ravel(), second.ravel()]),
         thetas=np.ones((1, S * CHOICES)),
-        aux_size=0,
         successors=successors,
     )
