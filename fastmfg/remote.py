@@ -2,7 +2,7 @@
 
 An *executor* is any object with ``submit(function, *arguments) -> future`` as in `concurrent.futures`, or a
 dask.distributed Client. A task is ``function(subject, task)``: the function is found by name where it runs (a function
-of an importable module, or `functools.partial` of one); the subject, a family of models say, is built there from a
+of an importable module, or `functools.partial` of one); the subject, a class of models say, is built there from a
 *description*, which is sent once a process and kept under its digest. Kernels are called on the same arrays in the same
 order as here, one thread a task.
 

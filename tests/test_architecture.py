@@ -132,7 +132,7 @@ def test_the_disk_cache_can_be_turned_off(copy):
     assert compiled_files(copy) == []
 
 
-FOREIGN = {"_replace", "_fields", "_exit", "_processes", "_source_stamp", "_getvalue"}
+FOREIGN = {"_replace", "_fields", "_exit", "_processes", "_reduce", "_rebuild", "_getvalue"}
 """Names with an underscore that Python's library or numba offers, or offers no other way to."""
 
 

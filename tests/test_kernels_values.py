@@ -105,8 +105,8 @@ def test_information_on_models_that_are_nearly_alike_is_not_decided_by_rounding(
     q, V, greedy = np.empty((S, A)), np.empty(S), np.empty(S, dtype=np.int64)
     weights = np.full(n, 1 / n)
     information.back_up_information(
-        table.fill_by_step, t.common, t.P.reshape(n, -1), np.arange(n), t.aux, weights, 0, np.arange(S), np.zeros(S), q, V,
-        greedy,
+        table.fill_by_step, t.common, t.P.reshape(n, -1), np.arange(n), t.aux, weights, 0, np.arange(S), np.zeros(S),
+        q, V, greedy,
     )  # fmt: skip
     assert (V < 1e-9).all() and (V > 1e-12).all()
     assert (q.argmax(axis=1) != 0).any()

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import Floats, Integers, policy_array
-from fastmfg.games.model_class import ModelClass
 from fastmfg.games.model_class import ModelClass, require_class
 from fastmfg.memory import require_numbers
 from fastmfg.planning.evaluate import back_up, map_blocks

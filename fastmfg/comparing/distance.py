@@ -110,7 +110,7 @@ def distances_to(conditional: ConditionalClass, targets: Integers, tick: Tick | 
     Numbers are those of `distance_matrix` to the last bit; only these n k pairs are compared. `tick(done, total)`
     reports progress.
     """
-    f, n = conditional.family, conditional.members.size
+    f, n = conditional.models, conditional.members.size
     side = block_side(f)
     distances = np.zeros((n, targets.size))
     tasks = [(rows, cols) for rows in blocks(n, side) for cols in blocks(targets.size, side)]

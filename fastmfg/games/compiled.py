@@ -28,8 +28,8 @@ from fastmfg.games.checks import (
     row_text,
 )
 from fastmfg.games.functions import StepFunction, called, called_rewards
-from fastmfg.games.transitions import transitions_of
 from fastmfg.games.sources import NO_TABLE, PopulationSource
+from fastmfg.games.transitions import transitions_of
 from fastmfg.kernels import crowd as crowd_kernels
 from fastmfg.kernels import density as density_kernels
 from fastmfg.kernels import reward as reward_kernels
