@@ -15,7 +15,7 @@ import fastmfg as mfg
 from bench.test_learning import PAPER, SMALL, title
 from fastmfg import cluster, remote
 from fastmfg.executors import set_thread_count
-from fastmfg.games.description import describe
+from fastmfg.games.serialize import describe
 from fastmfg.remote import map_remote
 from fastmfg.reporting.sweep import sweep_of
 from fastmfg.reporting.sweep_run import run_task
@@ -150,9 +150,9 @@ def test_result(workers, one_task_a_block, benchmark, note, timing):
 
 def test_description(benchmark, note, timing):
     models = mfg.linear_class(*(PAPER if timing else SMALL), seed=101)
-    sent = pickle.dumps(describe(models._family), protocol=5)
-    family = benchmark(lambda: pickle.loads(sent).open())
-    assert len(family) == len(models) and (family.thetas == models._family.thetas).all()
+    sent = pickle.dumps(describe(models), protocol=5)
+    opened = benchmark(lambda: pickle.loads(sent).open())
+    assert len(opened) == len(models) and (opened.thetas == models.thetas).all()
     seconds = benchmark.stats.stats.median if timing else 0.0
     text = f"{len(sent) / 1e6:.1f} MB sent once a process, opened in {seconds * MILLISECONDS:.1f} ms"
     note(title(PAPER if timing else SMALL), text if timing else "right (timing off)")

@@ -29,15 +29,15 @@ class Bed:
         self.phi, self.U = rng.standard_normal((H, S, A, 5)), rng.standard_normal((H, S, 25))
         self.psi = rng.standard_normal((2 * SIDE, H, 5, S))
         self.initial = rng.dirichlet(np.ones(S))
-        self.family = mfg.LinearClass(self.phi, self.U, self.psi, self.initial)._family
+        self.models = mfg.LinearClass(self.phi, self.U, self.psi, self.initial)
         self.policy = rng.dirichlet(np.ones(A), (H, S))
         self.legal = np.ones((S, A), dtype=bool)
         self.every = np.arange(2 * SIDE)
-        self.density, self.aux = self.family.densities(self.every, self.policy[None], np.zeros(2 * SIDE, dtype=int))
+        self.density, self.aux = self.models.densities(self.every, self.policy[None], np.zeros(2 * SIDE, dtype=int))
 
     def models(self, n=MODELS):
         """fill, common, thetas, members, aux of the first n models."""
-        return self.family.fill, self.family.common, self.family.thetas, self.every[:n], self.aux[:n]
+        return self.models.fill, self.models.common, self.models.thetas, self.every[:n], self.aux[:n]
 
     def policies(self, n=MODELS):
         """policies, policy_of: all models under the one policy."""
@@ -45,7 +45,7 @@ class Bed:
 
     def table(self, m):
         """Rows [H, S, A, S] of a conditional model; test_tabulate and test_push compare them with the equation."""
-        steps = [self.family.transition_at(m, h, self.density[m, h]) for h in range(self.H)]
+        steps = [self.models.transition_at(m, h, self.density[m, h]) for h in range(self.H)]
         return np.stack(steps)
 
     @cached_property
@@ -86,7 +86,7 @@ def run(bed, meter):
 def test_push(bed, run):
     _, _, thetas, members, aux = bed.models()
     mu, aux, fault = np.empty((MODELS, bed.H, bed.S)), np.empty_like(aux), np.zeros((MODELS, 5), dtype=int)
-    args = (bed.family.compiled_rows, Pairs(thetas, members, *bed.policies(), NO_ROWS), False, False, mu, aux, fault)
+    args = (bed.models.compiled_rows, Pairs(thetas, members, *bed.policies(), NO_ROWS), False, False, mu, aux, fault)
     game = naive.linear_game(bed.phi, bed.U, bed.psi[LAST])
 
     def twin():
@@ -100,7 +100,7 @@ def test_occupy(bed, run):
     mu = np.empty((MODELS, bed.H, bed.S))
     _, _, thetas, members, aux = bed.models()
     pairs = Pairs(thetas, members, deviation[None], np.zeros(MODELS, dtype=int), NO_ROWS)
-    args = (bed.family.compiled_rows, pairs, aux, mu)
+    args = (bed.models.compiled_rows, pairs, aux, mu)
 
     def twin():
         return naive.occupy(bed.initial, deviation, bed.pair[0])
@@ -109,9 +109,9 @@ def test_occupy(bed, run):
 
 
 def test_tabulate(bed, run):
-    family, out = bed.family, np.empty((bed.S, bed.A, bed.S))
-    aux = np.empty(family.aux_size)
-    args = (family.prepare, family.fill, family.common, family.thetas[0], 0, bed.initial, aux, out)
+    models, out = bed.models, np.empty((bed.S, bed.A, bed.S))
+    aux = np.empty(models.aux_size)
+    args = (models.prepare, models.fill, models.common, models.thetas[0], 0, bed.initial, aux, out)
     game = naive.linear_game(bed.phi, bed.U, bed.psi[0])
     run(density.tabulate, args, "one step", result=lambda: out, twin=lambda: naive.tabulate(game, 0, bed.initial))
 
@@ -129,7 +129,7 @@ def test_rewards(bed, run):
 
 def test_reward_step(bed, run):
     out = np.empty((bed.S, bed.A))
-    args = (reward.crowd_aversion, bed.family.common, bed.family.thetas[0], 0, bed.initial, out)
+    args = (reward.crowd_aversion, bed.models.common, bed.models.thetas[0], 0, bed.initial, out)
     twin_reward = lambda _, mu: naive.crowd_aversion(mu, bed.A)  # noqa: E731
     run(reward.reward_step, args, "one step", result=lambda: out,
         twin=lambda: naive.reward_step(twin_reward, 0, bed.initial))  # fmt: skip
@@ -143,7 +143,7 @@ def test_back_up(bed, run):
     )
     _, _, thetas, members, aux = bed.models()
     args = (
-        bed.family.compiled_rows,
+        bed.models.compiled_rows,
         Pairs(thetas, members, *bed.policies(), NO_ROWS),
         aux,
         bed.rewards,

@@ -82,7 +82,7 @@ def assert_moved_as_by_the_twin(population, agents, sparse, n=500):
     _, rows, successors, pi = sparse
     states = agents.states[:n, 0]
     for h in range(2):
-        act, move = (population._generator(0, h, lane).random(n) for lane in (ACT, MOVE))
+        act, move = (population.generator(0, h, lane).random(n) for lane in (ACT, MOVE))
         actions, _ = naive_population.act(pi[h], states, act)
         states = np.array(naive_population.move(rows, successors, states, actions, move))
         assert_array_equal(agents.actions[:n, h], actions)
@@ -99,7 +99,7 @@ def test_identities(sparse, benchmark, note, timing, limits, figure):
     if not timing:
         note(f"{n} agents", "right (timing off)")
         return
-    numbers, generator = np.empty(1 << 16), population._generator(0, 0, 0)
+    numbers, generator = np.empty(1 << 16), population.generator(0, 0, 0)
     (own, drawn), _ = in_turns(lambda: population.agents(pi), lambda: generator.random(out=numbers), rounds=9)
     rate, draw = n * H / own, drawn / numbers.size
     limit = thread_count() / (2 * draw + BYTES / limits.bytes)

@@ -30,8 +30,6 @@ import numpy as np
 from fastmfg import __version__
 from fastmfg.comparing.neighbourhood import neighbour_counts
 from fastmfg.executors import Tick
-from fastmfg.games.family import Family
-from fastmfg.games.game import Game
 from fastmfg.games.linear import linear_class
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.games.spread import spread
@@ -58,11 +56,11 @@ def map_games(
     n = len(require_class("models", models))
     chosen = range(n) if members is None else member_indices("members", members, n).tolist()
     task = partial(_with_game, function=function, arguments=arguments)
-    return spread(task, models._family, chosen, executor, tick)
+    return spread(task, models, chosen, executor, tick)
 
 
-def _with_game(family: Family, member: int, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
-    return function(Game._of(family, member), *arguments)
+def _with_game(models: ModelClass, member: int, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
+    return function(models[member], *arguments)
 
 
 def connect(scheduler: str | os.PathLike[str], timeout: float = 60.0) -> Any:

@@ -2,7 +2,7 @@
 
 An *executor* is any object with ``submit(function, *arguments) -> future`` as in `concurrent.futures`, or a
 dask.distributed Client. A task is ``function(subject, task)``: the function is found by name where it runs (a function
-of an importable module, or `functools.partial` of one); the subject, a family of models say, is built there from a
+of an importable module, or `functools.partial` of one); the subject, a class of models say, is built there from a
 *description*, which is sent once a process and kept under its digest. Kernels are called on the same arrays in the same
 order as here, one thread a task.
 
@@ -77,29 +77,29 @@ class Description(Protocol):
 
 # Where tasks run
 
-_subjects: OrderedDict[str, Any] = OrderedDict()
+kept_subjects: OrderedDict[str, Any] = OrderedDict()
 _building = threading.Lock()
 _unsafe = threading.Lock()
 
 
-def _subject(digest: str, description: Description | None) -> Any:
+def subject_of(digest: str, description: Description | None) -> Any:
     """The subject with this digest: kept from an earlier block, or built now; None where neither can be."""
     with _building:
-        if digest not in _subjects:
+        if digest not in kept_subjects:
             if description is None:
                 return None
-            _subjects[digest] = description.open()
-            while len(_subjects) > KEPT:
-                _subjects.popitem(last=False)
-        _subjects.move_to_end(digest)
-        return _subjects[digest]
+            kept_subjects[digest] = description.open()
+            while len(kept_subjects) > KEPT:
+                kept_subjects.popitem(last=False)
+        kept_subjects.move_to_end(digest)
+        return kept_subjects[digest]
 
 
 def run_block(
     function: Callable[[Any, Task], Result], tasks: Sequence[Task], digest: str, description: Description | None
 ) -> tuple[list[Result], float] | None:
     """Results of a block and the seconds it took; None when its subject is not here and was not sent along."""
-    subject = _subject(digest, description) if digest else None
+    subject = subject_of(digest, description) if digest else None
     if digest and subject is None:
         return None
     started = time.perf_counter()
@@ -141,7 +141,7 @@ def _follow(parent: Any) -> None:
     os._exit(1)
 
 
-class _Pool:
+class PoolPort:
     """An executor of `concurrent.futures`. A process that lacks the subject says so, and is then sent it."""
 
     def __init__(self, executor: Executor, function: Callable[..., Any], description: Description | None) -> None:
@@ -170,7 +170,7 @@ class _Pool:
             future.cancel()
 
 
-class _Dask:
+class DaskPort:
     """A dask.distributed Client.
 
     A worker that lacks the subject says so. The description it is then sent is a task: one worker gets it from another,
@@ -234,20 +234,20 @@ def is_dask_client(executor: object) -> bool:
     return any(c.__name__ == "Client" and c.__module__.startswith("distributed.") for c in type(executor).__mro__)
 
 
-def _port(executor: Executor, function: Callable[..., Any], description: Description | None) -> _Pool | _Dask:
+def _port(executor: Executor, function: Callable[..., Any], description: Description | None) -> PoolPort | DaskPort:
     if description is not None and description.size > MOST_BYTES:
         raise ValueError(
             f"the models take {description.size / 2**30:.1f} GiB, too much to be sent to every process: put them into "
             "a folder that all processes see (fastmfg.cluster.store, fastmfg.cluster.open_stored)"
         )
     if is_dask_client(executor):
-        return _Dask(executor, function, description)
+        return DaskPort(executor, function, description)
     if not callable(getattr(executor, "submit", None)):
         raise TypeError(
             "executor must be an executor of concurrent.futures, a dask.distributed Client or None, "
             f"got {type(executor).__name__}"
         )
-    return _Pool(executor, function, description)
+    return PoolPort(executor, function, description)
 
 
 class BlockSize:
@@ -273,10 +273,10 @@ class BlockSize:
         return min(left, max(least, min(usual, share)), GROWTH * self.largest)
 
 
-class _Run:
+class Run:
     """Blocks of one call: which are out, and how large the next is."""
 
-    def __init__(self, port: _Pool | _Dask, tasks: Sequence[Any], ordered: bool) -> None:
+    def __init__(self, port: PoolPort | DaskPort, tasks: Sequence[Any], ordered: bool) -> None:
         self.port, self.tasks, self.ordered = port, tasks, ordered
         self.size = BlockSize()
         self.start = self.sent = 0
@@ -327,7 +327,7 @@ def completed(
 
     `ordered`: for callers that put results in order; how far blocks run ahead of the earliest missing is bounded.
     """
-    run = _Run(_port(executor, function, description), tasks, ordered)
+    run = Run(_port(executor, function, description), tasks, ordered)
     try:
         while run.start < len(tasks) or run.out:
             run.fill()

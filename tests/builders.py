@@ -100,7 +100,7 @@ def crowd_game(seed, H=3, S=4, A=3, masked=False, joint=False):
     }
 
 
-# An example of a user's compiled family: theta = [w]; with probability w an agent is swept to where a random member of
+# An example of a user's compiled class: theta = [w]; with probability w an agent is swept to where a random member of
 # the crowd is, otherwise action a moves it from s to s + a + 1.
 
 

@@ -29,7 +29,7 @@ def called_class(joint=False, masked=False, M=4):
 
 
 def filled_class():
-    """A user's compiled family: parameters are the chance of being swept along."""
+    """A user's compiled class: parameters are the chance of being swept along."""
     thetas = np.linspace(0.0, 1.0, 5)[:, None]
     return mfg.ModelClass.from_filler(
         swept_fill, thetas, [0.5, 0.3, 0.2, 0.0], swept_reward, prepare=swept_prepare, shared=[0.3], aux_size=4,

@@ -47,7 +47,7 @@ def table_prepare(aux):
     return aux.copy()
 
 
-def table_fill(theta, S, A, h, lo, hi):
+def table_fill_by_step(theta, S, A, h, lo, hi):
     """Rows of the states lo..hi-1 from a flat table [H, S, A, S]."""
     out = np.zeros((hi - lo, A, S))
     for s in range(lo, hi):
@@ -57,9 +57,9 @@ def table_fill(theta, S, A, h, lo, hi):
     return out
 
 
-def table_fill_from_aux(aux, S, A, lo, hi):
-    """Rows of the states lo..hi-1 from one step's flat table [S, A, S]."""
-    return table_fill(aux, S, A, 0, lo, hi)
+def table_fill(table, S, A, lo, hi):
+    """Rows of the states lo..hi-1 from a flat table [S, A, S], in `theta` or `aux`."""
+    return table_fill_by_step(table, S, A, 0, lo, hi)
 
 
 def crowd_aversion(mu, A):

@@ -10,11 +10,6 @@ FLOOR = 1e-7
 """Populations closer than this are not compared."""
 
 
-def prepare_steps(prepare, populations):
-    """What each step's population decides for all rows."""
-    return [prepare(h, seen) for h, seen in enumerate(populations)]
-
-
 def distance(x, y):
     """``sum |x - y|``, over whatever axes there are."""
     return sum(abs(a - b) for a, b in zip(np.ravel(x), np.ravel(y), strict=True))

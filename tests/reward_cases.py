@@ -24,7 +24,7 @@ def own_reward(h, population, shared, theta, out):
 
 @cache
 def swept(noise=SIGMA):
-    """A user's compiled family: the models' own parameters are in the rows and in the reward."""
+    """A user's compiled class: the models' own parameters are in the rows and in the reward."""
     thetas = np.random.default_rng(0).uniform(0.1, 0.9, (5, 3))
     return mfg.ModelClass.from_filler(
         swept_fill, thetas, [0.5, 0.3, 0.2, 0.0], own_reward, prepare=swept_prepare, shared=[0.3], aux_size=4,

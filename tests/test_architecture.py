@@ -1,5 +1,6 @@
 """What the package is made of: who imports whom, what an import costs, where compiled code is kept."""
 
+import ast
 import json
 import math
 import os
@@ -24,7 +25,7 @@ built, compiled = [], []
 for name, module in list(sys.modules.items()):
     if name.startswith("fastmfg."):
         for key, value in vars(module).items():
-            if isinstance(value, (Kernel, Filler)) and value._built is not None:
+            if isinstance(value, (Kernel, Filler)) and value.is_built:
                 built.append(f"{name}.{key}")
             if isinstance(value, Dispatcher) and value.signatures:
                 compiled.append(f"{name}.{key}")
@@ -129,6 +130,34 @@ def test_the_disk_cache_can_be_turned_off(copy):
     assert answer["file"].startswith(str(copy))
     assert answer["path"] is None
     assert compiled_files(copy) == []
+
+
+FOREIGN = {"_replace", "_fields", "_exit", "_processes", "_reduce", "_rebuild", "_getvalue"}
+"""Names with an underscore that Python's library or numba offers, or offers no other way to."""
+
+
+def of_self(node):
+    return isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
+
+
+def private_names_used(path):
+    """Names with one leading underscore that a file takes from elsewhere: of other objects, or of other modules."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
+    own = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    own |= {node.attr for node in attributes if isinstance(node.ctx, ast.Store) and of_self(node)}
+    own |= {node.target.id for node in nodes if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}
+    found = [alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names]
+    found += [node.attr for node in attributes if not of_self(node)]
+    return {name for name in found if name.startswith("_") and not name.startswith("__")} - own - FOREIGN
+
+
+@pytest.mark.parametrize("folder", ["fastmfg", "tests", "bench"])
+def test_no_private_name_crosses_a_module(folder):
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert len(files) > 10
+    used = {str(path.relative_to(ROOT)): private_names_used(path) for path in files}
+    assert {file: names for file, names in used.items() if names} == {}
 
 
 def test_the_package_is_typed_and_says_what_it_offers():

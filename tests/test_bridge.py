@@ -103,17 +103,17 @@ def test_cells_are_those_that_move_a_density(seed):
     tables = np.where(alike[None, :, :, None, None], tables[:, :, :, :1], tables)
     start = np.eye(S)[0] if seed % 3 else rows(rng, (S,))
     models = mfg.ModelClass.from_tables(tables, start, "crowd-aversion", legal=legal_mask(rng, S, A))
-    assert moving_cells(models._family).tolist() == moved(models, models[0].uniform_policy())
+    assert moving_cells(models).tolist() == moved(models, models[0].uniform_policy())
 
 
 def test_cells_of_actions_that_differ_in_one_model_are_kept():
     tables = np.full((3, 2, 2, 2, 2), 0.5)
     models = mfg.ModelClass.from_tables(tables, [0.5, 0.5], "crowd-aversion")
-    assert moving_cells(models._family).tolist() == []
+    assert moving_cells(models).tolist() == []
     assert PolicyCover(models, 7).size == 1
     tables[2, 0, 1, 1] = [0.25, 0.75]
     models = mfg.ModelClass.from_tables(tables, [0.5, 0.5], "crowd-aversion")
-    assert moving_cells(models._family).tolist() == [[0, 1]]
+    assert moving_cells(models).tolist() == [[0, 1]]
 
 
 ROUTING = {
@@ -128,12 +128,12 @@ ROUTING = {
 def test_routing_games_need_one_cell(kind):
     """Declared: only what the first step does moves a crowd. Brute force under some policies agrees."""
     models = ROUTING[kind]()
-    assert moving_cells(models._family).tolist() == [[0, 0]]
+    assert moving_cells(models).tolist() == [[0, 0]]
     for seed in range(5):
         assert moved(models, random_policy(models, seed)) == [[0, 0]]
-    assert moving_cells(models[[0, 2]]._family).tolist() == [[0, 0]]
+    assert moving_cells(models[[0, 2]]).tolist() == [[0, 0]]
     for game in models:  # and the declaration itself: one row for all actions, under any population
-        for h, s in np.argwhere(models._family.same_rows):
+        for h, s in np.argwhere(models.equal_rows):
             for seed in range(5):
                 table = game.transition(h, rows(np.random.default_rng(seed), (models.n_states,)))
                 assert_array_equal(table[s], np.broadcast_to(table[s, 0], table[s].shape))
@@ -141,7 +141,7 @@ def test_routing_games_need_one_cell(kind):
 
 def test_clusters_need_the_second_step_as_well():
     models = mfg.zoo.hard.two_clusters(4)
-    assert moving_cells(models._family).tolist() == [[0, 0], [1, 0], [1, 1], [1, 2]]
+    assert moving_cells(models).tolist() == [[0, 0], [1, 0], [1, 1], [1, 2]]
 
 
 def test_linear_actions_of_equal_features_move_nothing():
@@ -149,7 +149,7 @@ def test_linear_actions_of_equal_features_move_nothing():
     phi = rng.standard_normal((3, 3, 2, 4))
     phi[1, 2, 1] = phi[1, 2, 0]
     models = mfg.LinearClass(phi, rng.standard_normal((3, 3, 16)), rng.standard_normal((5, 3, 4, 3)), [0.0, 0.5, 0.5])
-    assert moving_cells(models._family).tolist() == [[0, 1], [0, 2], [1, 0], [1, 1]]
+    assert moving_cells(models).tolist() == [[0, 1], [0, 2], [1, 0], [1, 1]]
     assert moved(models, random_policy(models, 0)) == [[0, 1], [0, 2], [1, 0], [1, 1]]
 
 
@@ -159,8 +159,8 @@ def test_sparse_rows_lead_to_their_table_s_states_only():
         walk, [[0.2], [0.4]], [1.0, 0.0, 0.0, 0.0], lambda h, mu: np.tile(-mu[:, None], 2), prepare=look, aux_size=1,
         n_actions=2, horizon=4, successors=[[[s, (s + 1) % 4]] * 2 for s in range(4)],
     )  # fmt: skip
-    assert moving_cells(models._family).tolist() == [[0, 0], [1, 0], [1, 1], [2, 0], [2, 1], [2, 2]]
-    assert moved(models, random_policy(models, 0)) == moving_cells(models._family).tolist()
+    assert moving_cells(models).tolist() == [[0, 0], [1, 0], [1, 1], [2, 0], [2, 1], [2, 2]]
+    assert moved(models, random_policy(models, 0)) == moving_cells(models).tolist()
 
 
 def test_games_of_the_joint_population_and_of_functions():
@@ -168,15 +168,15 @@ def test_games_of_the_joint_population_and_of_functions():
     state, joint = called_class(), called_class(joint=True)
     H, S = state.horizon, state.n_states
     cells = [[h, s] for h in range(H) for s in range(S)]
-    assert moving_cells(joint._family).tolist() == cells
-    assert moving_cells(state._family).tolist() == [cell for cell in cells if cell[0] < H - 1]
+    assert moving_cells(joint).tolist() == cells
+    assert moving_cells(state).tolist() == [cell for cell in cells if cell[0] < H - 1]
 
 
 @pytest.mark.parametrize("kind", SMALL)
 def test_other_cells_move_no_density(kind):
     models = SMALL[kind]()
     inside, outside = random_policy(models, 0), random_policy(models, 1)
-    for h, s in moving_cells(models._family):
+    for h, s in moving_cells(models):
         outside[h, s] = inside[h, s]
     assert_allclose(condition_class(models, inside).density, condition_class(models, outside).density, atol=1e-15)
 
@@ -256,7 +256,7 @@ def test_centres_do_not_depend_on_threads(threads):
 
 def test_central_models_of_games_of_the_joint_population():
     models = called_class(joint=True, M=3)
-    cover = PolicyCover(models, 1, cells=moving_cells(models._family)[-3:])
+    cover = PolicyCover(models, 1, cells=moving_cells(models)[-3:])
     for radius in (0.3, 0.6):
         centres = Centres(cover, every(models), radius)
         for point in range(cover.size):
@@ -287,7 +287,7 @@ def test_the_bridge_is_its_twin(kind, N):
     try:
         cover = PolicyCover(models, N, limit=300)
     except ValueError:
-        cover = PolicyCover(models, N, cells=moving_cells(models._family)[:2])
+        cover = PolicyCover(models, N, cells=moving_cells(models)[:2])
     bridge = BridgeModel(models, 0.2, cover=cover)
     points = cover.policies(cover.places(np.arange(cover.size)))
     for seed in range(2):
@@ -316,7 +316,7 @@ def test_the_soft_bridge_is_its_twin(kind, rho):
 
 
 def bridges(models, radius, N=2):
-    cover = PolicyCover(models, N, cells=moving_cells(models._family)[:3])
+    cover = PolicyCover(models, N, cells=moving_cells(models)[:3])
     return {"cover": BridgeModel(models, radius, cover=cover), "soft": SoftBridge(models, radius)}
 
 
@@ -409,7 +409,7 @@ def test_continuous_across_borders_of_cells(kind):
     models switch, a jump would be of the order of the models' distance.
     """
     models = SMALL[kind]()
-    cover = PolicyCover(models, 3, cells=moving_cells(models._family)[:3])
+    cover = PolicyCover(models, 3, cells=moving_cells(models)[:3])
     start, end = corner_to_corner(models, cover)
     radius = switching_radius(models, cover)
     for bridge in (BridgeModel(models, radius, cover=cover), SoftBridge(models, radius)):

@@ -221,7 +221,7 @@ def test_after_a_converged_elimination_the_class_is_halved_or_the_policy_good(se
 @given(SEEDS, st.sampled_from([5, 8]))
 def test_the_rule_of_the_bridge_is_sound_and_the_direct_certificate_contains_it(seed, n):
     models, rng = hard.sectors(n), np.random.default_rng(seed)
-    mu = np.array(hard.ANCHOR) + 0.15 * rng.random() * models._family.thetas[rng.integers(n)]
+    mu = np.array(hard.ANCHOR) + 0.15 * rng.random() * models.thetas[rng.integers(n)]
     pi = np.full((3, 3, 3), 1 / 3)
     pi[0, 0] = mu
     E, d = mfg.ne_gaps(models, pi), mfg.distance_matrix(models, pi)

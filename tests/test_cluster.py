@@ -25,9 +25,9 @@ from fastmfg import cluster, remote
 from fastmfg.comparing.conditional import condition_class
 from fastmfg.comparing.neighbourhood import count_neighbours
 from fastmfg.comparing.tiles import Tiles
-from fastmfg.games import description, stored
-from fastmfg.games.description import code_digest, describe
-from fastmfg.planning.evaluate import _gaps_of as gaps_of
+from fastmfg.games import serialize, stored
+from fastmfg.games.serialize import code_digest, describe
+from fastmfg.planning.evaluate import gaps_of
 from fastmfg.remote import BlockSize, completed, map_remote
 
 # Functions and games that other processes find here by name
@@ -151,7 +151,7 @@ def test_a_dask_cluster_gives_the_same_bytes(form, client):
 @pytest.mark.parametrize("n", [1, 23, 24, 25, 400])
 def test_tiles_cover_each_pair_once(n):
     """Those of an executor, and blocks of pairs here."""
-    family, every = mfg.linear_class(1, 4, 2)._family, np.arange(n)
+    family, every = mfg.linear_class(1, 4, 2), np.arange(n)
     for conditional in (None, "here"):
         seen = np.zeros((n, n), dtype=int)
         for rows, cols in Tiles(family, None, every, conditional).pairs():
@@ -260,14 +260,14 @@ class Here:
 def here(monkeypatch):
     """An executor `Here` that works, last block first, whenever somebody waits for a block."""
     executor = Here()
-    take = remote._Run.take
+    take = remote.Run.take
 
     def working(run):
         while run.done.empty():
             executor.work(-1)
         return take(run)
 
-    monkeypatch.setattr(remote._Run, "take", working)
+    monkeypatch.setattr(remote.Run, "take", working)
     return executor
 
 
@@ -291,7 +291,7 @@ def test_first_one_block_a_worker_then_few(here):
     assert here.most == 2  # nothing is known yet
     list(completed(here, square, range(100_000)))
     assert here.most <= 2 * remote.BLOCKS_A_WORKER
-    crowd = remote._Run(remote._Pool(here, square, None), range(1000), ordered=False)
+    crowd = remote.Run(remote.PoolPort(here, square, None), range(1000), ordered=False)
     crowd.workers, crowd.counted = 500, np.inf
     crowd.fill()
     assert len(crowd.out) == remote.FIRST_BLOCKS
@@ -299,7 +299,7 @@ def test_first_one_block_a_worker_then_few(here):
 
 def test_results_do_not_pile_up_behind_a_slow_block(monkeypatch):
     executor, handed = Here(), []
-    run = remote._Run(remote._Pool(executor, square, None), range(10**6), ordered=True)
+    run = remote.Run(remote.PoolPort(executor, square, None), range(10**6), ordered=True)
     run.size.learn(1, 100.0)  # slow tasks: one a block
     for _ in range(200):
         run.fill()
@@ -364,19 +364,19 @@ def test_blocks_grow_to_the_usual_length():
 @pytest.mark.parametrize("form", FORMS)
 def test_a_description_is_sent_and_opened(form):
     models = class_of(form)
-    made = describe(models._family)
-    assert describe(models._family) is made
-    family = pickle.loads(pickle.dumps(made)).open()
-    assert type(family) is type(models._family) and len(family) == len(models)
-    assert answers(mfg.ModelClass._of(family)) == answers(models)
+    made = describe(models)
+    assert describe(models) is made
+    opened = pickle.loads(pickle.dumps(made)).open()
+    assert type(opened) is type(models) and len(opened) == len(models)
+    assert answers(opened) == answers(models)
 
 
-def test_a_family_is_sent_once_a_process(pool, monkeypatch):
+def test_a_class_is_sent_once_a_process(pool, monkeypatch):
     models = mfg.linear_class(40, 6, 3, seed=11)
     sent = []
-    submit = remote._Pool.submit
+    submit = remote.PoolPort.submit
     monkeypatch.setattr(
-        remote._Pool, "submit", lambda port, tasks, send: (sent.append(send), submit(port, tasks, send))[1]
+        remote.PoolPort, "submit", lambda port, tasks, send: (sent.append(send), submit(port, tasks, send))[1]
     )
     for _ in range(5):
         mfg.ne_gaps(models, models[0].uniform_policy(), executor=pool)
@@ -384,21 +384,21 @@ def test_a_family_is_sent_once_a_process(pool, monkeypatch):
     assert len(pickle.dumps(partial(remote.run_block, gaps_of, [0], "0" * 64, None))) < 1000
 
 
-def test_only_the_last_few_families_are_kept(monkeypatch):
-    monkeypatch.setattr(remote, "_subjects", type(remote._subjects)())
+def test_only_the_last_few_classes_are_kept(monkeypatch):
+    monkeypatch.setattr(remote, "kept_subjects", type(remote.kept_subjects)())
     for seed in range(6):
-        assert remote._subject(str(seed), describe(mfg.linear_class(2, 3, 2, seed=seed)._family)) is not None
-    assert list(remote._subjects) == ["2", "3", "4", "5"]
-    assert remote._subject("0", None) is None
+        assert remote.subject_of(str(seed), describe(mfg.linear_class(2, 3, 2, seed=seed))) is not None
+    assert list(remote.kept_subjects) == ["2", "3", "4", "5"]
+    assert remote.subject_of("0", None) is None
 
 
 def test_digests_tell_contents_apart():
-    digests = [describe(class_of(form)._family).digest for form in FORMS]
+    digests = [describe(class_of(form)).digest for form in FORMS]
     assert len(set(digests)) == len(FORMS)
     models = mfg.linear_class(5, 4, 2)
-    assert describe(mfg.linear_class(5, 4, 2)._family).digest == describe(models._family).digest
-    assert describe(mfg.linear_class(5, 4, 2, seed=1)._family).digest != describe(models._family).digest
-    assert describe(models[:4]._family).digest != describe(models._family).digest
+    assert describe(mfg.linear_class(5, 4, 2)).digest == describe(models).digest
+    assert describe(mfg.linear_class(5, 4, 2, seed=1)).digest != describe(models).digest
+    assert describe(models[:4]).digest != describe(models).digest
 
 
 def local_function():
@@ -415,12 +415,12 @@ def test_functions_that_others_cannot_find_are_refused(reward, pool):
 
 SCRIPT = """
 import fastmfg as mfg, numpy as np
-from fastmfg.games.description import describe
+from fastmfg.games.serialize import describe
 def reward(h, mu):
     return np.zeros((2, 1))
 models = mfg.ModelClass.from_tables(np.full((2, 1, 2, 1, 2), 0.5), [0.5, 0.5], reward)
 try:
-    describe(models._family)
+    describe(models)
 except TypeError as error:
     print(error)
 """
@@ -432,7 +432,7 @@ def test_functions_of_the_script_itself_are_refused():
 
 
 def test_a_function_that_has_changed_is_refused(monkeypatch):
-    made = describe(class_of("filler")._family)
+    made = describe(class_of("filler"))
     monkeypatch.setattr("builders.swept_fill", swept_prepare)
     with pytest.raises(ValueError, match=r"builders\.swept_fill is another function in this process"):
         made.open()
@@ -449,7 +449,7 @@ def test_the_digest_of_code():
         return [x + y for _ in range(3) if x in {1, 2, 3}]
 
     assert len({code_digest(first), code_digest(second), code_digest(third)}) == 3
-    code = "import test_cluster; from fastmfg.games.description import code_digest as d; print(d(test_cluster.leaning))"
+    code = "import test_cluster; from fastmfg.games.serialize import code_digest as d; print(d(test_cluster.leaning))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=os.path.dirname(__file__), capture_output=True, text=True, check=True
     )
@@ -467,8 +467,8 @@ def test_a_stored_class_gives_the_same_bytes(form, tmp_path, pool):
             cluster.store(models, tmp_path / "class")
         return
     kept = cluster.store(models, tmp_path / "class")
-    assert describe(kept._family).size == 0
-    assert describe(kept._family).digest == describe(models._family).digest
+    assert describe(kept).size == 0
+    assert describe(kept).digest == describe(models).digest
     alone = answers(models)
     assert answers(kept) == answers(kept, executor=pool) == answers(cluster.open_stored(tmp_path / "class")) == alone
     cluster.store(models, tmp_path / "class")  # the same once more
@@ -498,7 +498,7 @@ def test_damaged_stored_classes_are_refused(tmp_path):
 
 
 def test_a_folder_that_holds_another_class_by_now(tmp_path):
-    kept = describe(cluster.store(class_of("linear"), tmp_path / "class")._family)
+    kept = describe(cluster.store(class_of("linear"), tmp_path / "class"))
     for path in (tmp_path / "class").iterdir():
         path.unlink()
     cluster.store(class_of("tables"), tmp_path / "class")
@@ -538,7 +538,7 @@ def test_an_asynchronous_client_is_refused(client, monkeypatch):
 
 def test_an_executor_that_was_shut_down_is_said_to_be():
     executor = Here()
-    run = remote._Run(remote._Pool(executor, square, None), range(3), ordered=False)
+    run = remote.Run(remote.PoolPort(executor, square, None), range(3), ordered=False)
     run.fill()
     executor.waiting[0][0].cancel()
     _, error = run.take()
@@ -709,4 +709,4 @@ def test_workers_with_processors_of_several_kinds_are_warned_of(monkeypatch):
 
 
 def test_kinds_of_fillers_are_all_known():
-    assert set(description.KINDS.values()) == {mfg.kernels.jit.PREPARE, mfg.kernels.jit.FILL, mfg.kernels.jit.REWARD}
+    assert set(serialize.KINDS.values()) == {mfg.kernels.jit.PREPARE, mfg.kernels.jit.FILL, mfg.kernels.jit.REWARD}

@@ -53,7 +53,7 @@ def test_conditioning_on_a_deterministic_policy_leaves_what_all_rows_lead_to(S, 
     pi, members = np.eye(A)[actions], np.array([3, 0, 2])
     for chosen, policy_of in ((models, members), (models[members], np.arange(3))):
         found = condition_class(chosen, pi)
-        density, aux = models._family.densities(members, pi[None], np.zeros(3, dtype=np.int64))
+        density, aux = models.densities(members, pi[None], np.zeros(3, dtype=np.int64))
         assert_array_equal(found.density[policy_of], density)
         assert_array_equal(found.aux[policy_of], aux)
 

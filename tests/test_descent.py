@@ -57,7 +57,7 @@ def test_leaps_are_iterations(name, leap):
 
 def test_families_that_are_checked_or_called_take_single_iterations():
     game = joint_class()[0]
-    assert not passes.can_pass(game._family)
+    assert not passes.can_pass(game.models)
     options = {"step": 0.3, "tol": 0.0, "max_iterations": 5}
     one_by_one = mfg.solve(game, "mirror-descent", **options)
     assert_allclose(mfg.solve(game, "mirror-descent", gap_every=0, **options).history[-1], one_by_one.history[-1])

@@ -4,6 +4,7 @@ import tracemalloc
 
 import naive
 import naive_diagnostics
+import naive_population
 import numba
 import numpy as np
 import peer_games
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fastmfg as mfg
-from fastmfg.games.family import as_filler
-from fastmfg.kernels import linear, prepare
+from fastmfg.games.fillers import as_filler
+from fastmfg.kernels import crowd
 from fastmfg.kernels.jit import PREPARE
 from fastmfg.planning import diagnostics, sampled
 from fastmfg.planning.evaluation import evaluation_of
@@ -45,16 +46,16 @@ def fork(reward, n_forks=2):
 # The kernel
 
 
-def test_prepare_steps():
+def test_a_population_that_is_not_the_own_one_is_prepared():
     H, S, A, D = 3, 4, 2, 2
     rng = np.random.default_rng(700)
     U, psi = rng.standard_normal((H, S, D * D)), rng.standard_normal((H, D, S))
-    shared = np.concatenate([[S, A, D, D], rng.standard_normal(H * S * A * D), U.ravel()])
+    models = mfg.LinearClass(rng.standard_normal((H, S, A, D)), U, psi[None], np.full(S, 1 / S))
     seen = rng.dirichlet(np.ones(S), size=H)
-    ref = naive_diagnostics.prepare_steps(lambda h, mu: naive.linear_prepare(U[h], psi[h], mu), seen)
-    comp = np.empty((H, D * S))
-    assert prepare.prepare_steps(linear.prepare, shared, psi.ravel(), seen, comp) == 0
-    assert_allclose(comp.reshape(H, D, S), ref, atol=1e-13)
+    comp = models.aux_under(0, seen, "given")
+    for h in range(H):
+        ref = naive_population.prepare_at(lambda h, mu: naive.linear_prepare(U[h], psi[h], mu), h, seen[h])
+        assert_allclose(comp[h].reshape(D, S), ref, atol=1e-13)
 
 
 @numba.njit
@@ -62,13 +63,13 @@ def failing_prepare(h, population, shared, theta, aux):
     return h if h > 1 else 0
 
 
-def test_prepare_steps_hands_on_the_first_status_and_leaves_no_old_numbers():
-    aux = np.zeros((4, 2))
-    status = prepare.prepare_steps(
-        as_filler("prepare", failing_prepare, PREPARE), np.empty(0), np.empty(0), np.ones((4, 1)), aux
-    )
-    assert status == 2
-    assert np.isnan(aux[:3]).all()
+def test_preparing_hands_on_the_status_and_leaves_no_old_numbers():
+    fails = as_filler("prepare", failing_prepare, PREPARE)
+    for h in range(4):
+        aux = np.zeros(2)
+        status = crowd.prepare_at(fails, h, np.ones(1), np.empty(0), np.empty(0), aux)
+        assert status == (h if h > 1 else 0)
+        assert np.isnan(aux).all()
 
 
 # Every pair against the slow twins
@@ -106,7 +107,7 @@ def test_every_number_is_the_largest_over_the_sampled_pairs(masked, joint, tempe
     parts = unflattened(crowd_game(701, 3, 3, 3, masked, joint))
     game, n = mfg.Game(**parts), 6
     ref = {name: [] for name in (*NUMBERS, "sum")}
-    for pairs in sampled.Sampler(game._family, np.zeros(1, dtype=np.int64), 5, temperature).rounds(n):
+    for pairs in sampled.Sampler(game.models, np.zeros(1, dtype=np.int64), 5, temperature).rounds(n):
         for x, y in pairs:
             (mu, xs, _), (nu, ys, _) = flow(parts, x.policy), flow(parts, y.policy)
             if max(map(naive_diagnostics.distance, xs, ys)) < naive_diagnostics.FLOOR:
@@ -139,7 +140,7 @@ def test_a_class_is_compared_within_and_between_models(compiled):
     functions = [swept_functions(w, S, A, 0.3) for w in thetas]
     if not compiled:
         models = mfg.ModelClass([mfg.Game(np.eye(S)[0], *f, horizon=3) for f in functions])
-    sampler = sampled.Sampler(models._family, np.arange(3), 7)
+    sampler = sampled.Sampler(models, np.arange(3), 7)
     rewards, rows, between = [0.0], [0.0], 0
     for pairs in sampler.rounds(6):
         for x, y in pairs:
@@ -173,7 +174,7 @@ def test_the_softmax_response_is_a_step_of_prior_descent():
     game = mfg.Game(**crowd_game(702, masked=True))
     uniform = game.uniform_policy()
     one = np.zeros(1, dtype=np.int64)
-    sample = sampled.Sampler(game._family, one, 0, 0.7).sample(0, uniform)
+    sample = sampled.Sampler(game.models, one, 0, 0.7).sample(0, uniform)
     step = PriorDescent(temperature=0.7, inner_iterations=None)(evaluation_of(game, uniform))
     assert_allclose(sample.response, mfg.condition(game, step).density, atol=1e-12)
 
@@ -576,7 +577,7 @@ def test_rewards_that_another_models_population_breaks():
 def test_the_sequence_of_policies():
     game = mfg.Game(**crowd_game(707, 2, 4, 3, masked=True))
     one = np.zeros(1, dtype=np.int64)
-    samples = [pairs[-1][0] for pairs in sampled.Sampler(game._family, one, 0).rounds(12)]
+    samples = [pairs[-1][0] for pairs in sampled.Sampler(game.models, one, 0).rounds(12)]
     assert_array_equal(samples[0].policy, game.uniform_policy())
     assert_array_equal(samples[3].policy, mfg.best_response(game, samples[2].policy).policy)
     for x in samples:

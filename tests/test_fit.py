@@ -73,7 +73,7 @@ def test_observed_rows_are_those_of_the_conditional_models(kind):
 
 def test_an_unknown_successor_has_no_entry():
     models = parts("usual").models("sparse")
-    successors = models._family.common.successors
+    successors = models.common.successors
     outside = next(x for x in range(6) if x not in successors[0, 0])
     inside = int(successors[0, 0, 2])
     data = Transitions(np.zeros(2, int), np.zeros(2, int), np.zeros(2, int), np.array([outside, inside]))

@@ -1,5 +1,6 @@
 """Games and classes: one game however it is given, what is copied, how classes are indexed."""
 
+import dataclasses
 import importlib
 import pkgutil
 
@@ -107,9 +108,31 @@ def test_a_class_of_games_from_functions(joint):
 def test_games_of_one_compiled_class_stay_compiled():
     models = mfg.linear_class(5, 4, 3, 3, 2, 2)
     chosen = mfg.ModelClass([models[3], models[0], models[3]])
-    assert chosen._family.fill is models._family.fill
+    assert chosen.fill is models.fill
     pi = models[0].uniform_policy()
     assert_allclose(mfg.ne_gaps(chosen, pi), mfg.ne_gaps(models, pi)[[3, 0, 3]], rtol=1e-12)
+
+
+def test_a_game_is_a_class_and_an_index():
+    models = mfg.linear_class(5, 4, 3, 3, 2, 2)
+    assert models[3].models is models and models[3].index == 3 and models[-1].index == 4
+    alone = mfg.Game(**crowd_game(0))
+    assert len(alone.models) == 1 and alone.index == 0
+    pi = alone.uniform_policy()
+    assert mfg.ne_gap(alone.models[0], pi) == mfg.ne_gap(alone, pi)
+    lifted = mfg.zoo.predator_prey()
+    assert isinstance(lifted.models[0], mfg.MultiTypeGame)
+
+
+def test_classes_are_frozen_and_replaced():
+    models = mfg.linear_class(5, 4, 3, 3, 2, 2)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        models.thetas = models.thetas[:2]
+    with pytest.raises(TypeError, match=r"a class has no field theta$"):
+        models.replace(theta=models.thetas)
+    few = models.replace(thetas=models.thetas[:2])
+    assert type(few) is mfg.LinearClass and len(few) == 2 and len(models) == 5
+    assert few.source is models.source and few.common is models.common
 
 
 def test_a_mixed_class():
@@ -270,7 +293,7 @@ def test_user_fillers_recompile_no_kernel():
         found = set()
         for info in pkgutil.walk_packages(fastmfg.kernels.__path__, "fastmfg.kernels."):
             found |= {v for v in vars(importlib.import_module(info.name)).values() if isinstance(v, Kernel)}
-        return [kernel for kernel in found if kernel._built is not None]
+        return [kernel for kernel in found if kernel.is_built]
 
     def use(models):
         pi = models[0].uniform_policy()

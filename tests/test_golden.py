@@ -52,10 +52,10 @@ def test_log_likelihoods(golden, models):
     state, action, successor = (golden[name].ravel() for name in ("data_s", "data_a", "data_next"))
     step = np.repeat(np.arange(models.horizon), golden["data_s"].shape[1])
     conditional = condition_class(models, golden["policies"][0])
-    family = conditional.family
+    models = conditional.models
     comp = np.full((len(models), step.size), np.nan)
     likelihood.log_likelihoods(
-        family.fill, family.common, family.thetas, conditional.members, conditional.aux, step, state, action, successor,
+        models.fill, models.common, models.thetas, conditional.members, conditional.aux, step, state, action, successor,
         comp,
     )  # fmt: skip
 

@@ -306,6 +306,4 @@ def test_games_of_a_class_lie_on_its_grid():
 
 def wrapped(game):
     """The same game, written in NumPy."""
-    other = mfg.Game(game.initial, game.transition, game.reward, horizon=game.horizon, legal=game.legal)
-    other.grid = game.grid
-    return other
+    return mfg.Game(game.initial, game.transition, game.reward, horizon=game.horizon, legal=game.legal, grid=game.grid)

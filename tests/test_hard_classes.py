@@ -52,7 +52,7 @@ def densities(d, n, seed=0):
 @pytest.mark.parametrize("n", [1, 2, 5, 16])
 def test_sectors_rows(n, pull, spin):
     models = hard.sectors(n, pull=pull, spin=spin, width=0.07, bump=0.01)
-    directions = models._family.thetas
+    directions = models.thetas
     near = [np.array(hard.ANCHOR) + r * e for e in directions for r in (-0.05, 0.0, 0.1, 0.2, 0.23)]
     for mu in densities(3, 20) + near:
         for m, e in enumerate(directions):
@@ -87,11 +87,11 @@ def test_hidden_rows(seed, d):
 @given(st.integers(0, 100), st.integers(2, 5), st.integers(1, 4))
 def test_cluster_rows(seed, S, d):
     models = hard.two_clusters(4, S, d_psi=d, scale=0.3, width=0.6, seed=seed)
-    shared = models._family.common.shared
+    shared = models.common.shared
     phi, U, core = np.split(shared[6:], np.cumsum([S * S * d, S * d * d]))
     for mu in densities(S, 4, seed):
         for m in range(4):
-            direction, noise = models._family.thetas[m, 0], models._family.thetas[m, 1:].reshape(d, S)
+            direction, noise = models.thetas[m, 0], models.thetas[m, 1:].reshape(d, S)
             U_, core_ = U.reshape(S, d * d), core.reshape(d, S)
             W = twins.clusters_prepare(mu, direction, noise, 0.3, 0.6, U_, core_)
             for h in range(3):
@@ -135,7 +135,7 @@ def test_distances_and_gaps_of_routing_games(name):
 @pytest.mark.parametrize("n", hard.SECTORS)
 def test_each_equilibrium_of_sectors_is_crowded_by_the_others(n):
     models = hard.sectors(n)
-    for j, e in enumerate(models._family.thetas):
+    for j, e in enumerate(models.thetas):
         pi = first_step(np.array(hard.ANCHOR) + hard.REACH * e)
         gaps, counts = mfg.ne_gaps(models, pi), mfg.neighbour_counts(models, pi, RADIUS)
         centre = mfg.central_model(models, pi, RADIUS)
@@ -152,7 +152,7 @@ def test_each_equilibrium_of_sectors_is_crowded_by_the_others(n):
 def test_no_other_crowd_is_an_equilibrium_of_a_sector():
     models = hard.sectors(5)
     points = np.array(twins.grid(40, 3))
-    for j, e in enumerate(models._family.thetas):
+    for j, e in enumerate(models.thetas):
         at = np.array(hard.ANCHOR) + hard.REACH * e
         far = [mu for mu in points if np.abs(mu - at).sum() > 0.05]
         assert min(mfg.ne_gap(models[j], first_step(mu)) for mu in far) > 1e-4
@@ -161,14 +161,14 @@ def test_no_other_crowd_is_an_equilibrium_of_a_sector():
 @pytest.mark.parametrize("pull", [0.1, -0.1, -0.3])
 def test_spirals_keep_their_equilibria(pull):
     models = hard.spirals(5, pull=pull)
-    for j, e in enumerate(models._family.thetas):
+    for j, e in enumerate(models.thetas):
         pi = first_step(np.array(hard.ANCHOR) + hard.REACH * e)
         assert mfg.ne_gap(models[j], pi) <= 1e-12
         assert mfg.ne_gaps(models, pi).max() > 0.012
 
 
 def test_the_field_of_a_spiral_turns():
-    mu = np.array(hard.ANCHOR) - 0.1 * hard.spirals(1)._family.thetas[0]  # off every ray
+    mu = np.array(hard.ANCHOR) - 0.1 * hard.spirals(1).thetas[0]  # off every ray
     y, g = mu - hard.ANCHOR, chances(hard.spirals(1, pull=0.0), mu)[0] - 0.5
     assert abs(g @ y) <= 1e-14
     assert_allclose(np.linalg.norm(g), np.linalg.norm(y))
@@ -236,7 +236,7 @@ def test_clusters_scatter_on_opposite_sides():
 
 def test_a_cluster_model_depends_on_its_index_alone():
     few, many = hard.two_clusters(3, seed=7), hard.two_clusters(9, seed=7)
-    assert_array_equal(few._family.thetas, many._family.thetas[:3])
+    assert_array_equal(few.thetas, many.thetas[:3])
 
 
 # Hidden densities
@@ -245,7 +245,7 @@ def test_a_cluster_model_depends_on_its_index_alone():
 @pytest.mark.parametrize(("d", "size"), [(2, 3), (3, 10), (4, 56), (5, 210)])
 def test_the_grid_of_hidden_densities(d, size):
     models = hard.hidden_density(d)
-    hidden, b = models._family.thetas[1:, 1:], models._family.thetas[1, 0]
+    hidden, b = models.thetas[1:, 1:], models.thetas[1, 0]
     assert len(models) == 1 + size
     assert_allclose(b, 0.4 / d)
     apart = np.abs(hidden[:, None] - hidden[None]).sum(axis=-1) + 9 * np.eye(size)
@@ -255,7 +255,7 @@ def test_the_grid_of_hidden_densities(d, size):
 @given(st.integers(0, 10**6), st.integers(2, 4))
 def test_every_policy_is_an_equilibrium_and_the_crowd_gets_what_it_hits(seed, d):
     models = hard.hidden_density(d)
-    hidden, b = models._family.thetas[:, 1:], models._family.thetas[:, 0]
+    hidden, b = models.thetas[:, 1:], models.thetas[:, 0]
     rng = np.random.default_rng(seed)
     start = 0.9 * hidden[rng.integers(1, len(models))] + 0.1 * rows(rng, (d,))
     pi = rows(rng, (3, d, d))
@@ -272,7 +272,7 @@ def test_rows_are_exactly_lipschitz(L_T):
     rng = np.random.default_rng(0)
     steepest = 0.0
     for m in range(1, len(models)):
-        mu = models._family.thetas[m, 1:]
+        mu = models.thetas[m, 1:]
         for _ in range(20):
             other = 0.95 * mu + 0.05 * rows(rng, (3,))
             slope = np.abs(models[m].transition(1, mu) - models[m].transition(1, other)).sum(axis=-1).max()

@@ -1,5 +1,7 @@
 """Kernels that follow agents forward in time, against their slow twins."""
 
+from types import SimpleNamespace
+
 import naive
 import numpy as np
 import pytest
@@ -22,13 +24,16 @@ SIZES = [  # models, H, S, A; the last ones take several tiles, the last of whic
 ]
 
 
-def push(family, t, members, policies, policy_of, joint=False, check=True, aux_size=0):
+STEPS = SimpleNamespace(prepare=table.prepare, fill=table.fill_by_step)
+
+
+def push(fillers, t, members, policies, policy_of, joint=False, check=True, aux_size=0):
     """Density, aux and fault of the kernel."""
     n, H, S = len(members), *policies.shape[1:3]
     mu, aux = np.full((n, H, S), np.nan), np.full((n, H, aux_size), np.nan)
     fault = np.full((n, 5), -7)
     pairs = Pairs(t.thetas, np.array(members), policies, np.array(policy_of), NO_ROWS)
-    density.push(transitions_of(family.prepare, family.fill, t.common), pairs, joint, check, mu, aux, fault)
+    density.push(transitions_of(fillers.prepare, fillers.fill, t.common), pairs, joint, check, mu, aux, fault)
     return mu, aux, fault
 
 
@@ -41,7 +46,7 @@ def test_push_and_occupy(sizes, kind, check):
     t = tables(rng, M, H, S, A, kind)
     policies = np.stack([policy(rng, H, t.legal, kind) for _ in range(3)])
     members, policy_of = np.arange(M)[::-1].copy(), rng.integers(0, 3, M)
-    comp, aux, fault = push(table, t, members, policies, policy_of, check=check)
+    comp, aux, fault = push(STEPS, t, members, policies, policy_of, check=check)
     ref = [
         naive.push(t.initial, policies[p], lambda h, _, m=m: t.P[m, h])[0]
         for m, p in zip(members, policy_of, strict=True)
@@ -52,7 +57,7 @@ def test_push_and_occupy(sizes, kind, check):
     deviations = np.stack([policy(rng, H, t.legal, kind) for _ in range(3)])
     comp = np.full((M, H, S), np.nan)
     pairs = Pairs(t.thetas, members, deviations, policy_of, NO_ROWS)
-    density.occupy(transitions_of(table.prepare, table.fill, t.common), pairs, aux, comp)
+    density.occupy(transitions_of(table.prepare, table.fill_by_step, t.common), pairs, aux, comp)
     ref = [naive.occupy(t.initial, deviations[p], t.P[m]) for m, p in zip(members, policy_of, strict=True)]
     assert_allclose(comp, ref, atol=1e-14)
 
@@ -91,8 +96,8 @@ def test_push_names_the_first_faulty_row(h, s, a, row, code):
     pi = policy(rng, 3, t.legal)[None]
     ref = naive.faulty_row(P[h])
     assert ref == (s, a, "sum" if row == "sum" else "value")
-    assert_array_equal(push(table, t, [0], pi, [0])[2], [[code, 0, s, a, h]])
-    assert push(table, t, [0], pi, [0], check=False)[2][0, 0] == 0
+    assert_array_equal(push(STEPS, t, [0], pi, [0])[2], [[code, 0, s, a, h]])
+    assert push(STEPS, t, [0], pi, [0], check=False)[2][0, 0] == 0
 
 
 @pytest.mark.parametrize("kind", ROW_KINDS)
@@ -106,7 +111,7 @@ def test_walk(H, S, A, n, kind):
     if kind == "eighths":  # on the edges of running sums
         uniforms[n // 2 :] = rng.integers(0, 8, uniforms[n // 2 :].shape) / 8
     states, actions = np.full((n, H + 1), -1), np.full((n, H), -1)
-    walk.walk(table.fill, t.common, t.thetas[0], t.aux[0], deviation, uniforms, states, actions)
+    walk.walk(table.fill_by_step, t.common, t.thetas[0], t.aux[0], deviation, uniforms, states, actions)
     for i in range(n):
         ref = naive.walk(t.initial, t.P[0], deviation, uniforms[i])
         assert (list(states[i]), list(actions[i])) == ref
@@ -119,7 +124,7 @@ def test_walk_never_draws_what_has_probability_zero():
     uniforms = np.array([[0.0, 0.5, 0.5], [1 - 1e-12, 0.5, 0.5]])
     states, actions = np.empty((2, 2), dtype=np.int64), np.empty((2, 1), dtype=np.int64)
     pi = policy(np.random.default_rng(11), 1, t.legal)
-    walk.walk(table.fill, common, t.thetas[0], t.aux[0], pi, uniforms, states, actions)
+    walk.walk(table.fill_by_step, common, t.thetas[0], t.aux[0], pi, uniforms, states, actions)
     assert list(states[:, 0]) == [1, 2]
 
 
@@ -132,7 +137,7 @@ def test_log_likelihoods(M, H, S, A, n, kind):
     members = rng.permutation(M)
     ref = naive.log_likelihoods(t.P[members], *data)
     comp = np.full((M, n), np.nan)
-    likelihood.log_likelihoods(table.fill, t.common, t.thetas, members, t.aux, *data, comp)
+    likelihood.log_likelihoods(table.fill_by_step, t.common, t.thetas, members, t.aux, *data, comp)
     assert_allclose(comp, ref, rtol=1e-15)
     if kind == "eighths" and n == 30:
         assert np.isneginf(comp).any() and np.isfinite(comp).any()
@@ -142,5 +147,5 @@ def test_push_starts_where_it_is_told():
     rng = np.random.default_rng(13)
     t = tables(rng, 1, 2, 3, 2)
     t.common.initial[:] = rows(rng, (3,))
-    comp, _, _ = push(table, t, [0], policy(rng, 2, t.legal)[None], [0])
+    comp, _, _ = push(STEPS, t, [0], policy(rng, 2, t.legal)[None], [0])
     assert_array_equal(comp[0, 0], t.initial)

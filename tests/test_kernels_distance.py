@@ -25,7 +25,7 @@ class Block:
         self.members = rng.permutation(10)
         self.rows, self.cols = rng.integers(0, 10, R), rng.integers(0, 10, C)
         self.wanted = rng.random((R, C)) < 0.6
-        self.args = (table.fill, self.t.common, self.t.thetas, self.members, self.t.aux, KNOWN)
+        self.args = (table.fill_by_step, self.t.common, self.t.thetas, self.members, self.t.aux, KNOWN)
 
     def pairs(self):
         """Index and the two models' tables of each wanted pair."""
@@ -127,7 +127,7 @@ class Case:
         self.common = Common(np.array([float(S)]), rows(rng, (S,)), legal_mask(rng, S, A), successors, moves)
         thetas, aux = rows(rng, (n, H * S * B, K)).reshape(n, -1), np.empty((n, H, 0))
         reward = rng.standard_normal((n, H, S, A)) if unknown else KNOWN
-        self.models = (table.fill, self.common, thetas, rng.permutation(n), aux, reward)
+        self.models = (table.fill_by_step, self.common, thetas, rng.permutation(n), aux, reward)
         self.shape = H, S, A
         self.rows, self.cols = (rng.integers(0, n, rng.integers(1, 2 * n)) for _ in range(2))
         self.wanted = rng.random((self.rows.size, self.cols.size)) < rng.choice([0.05, 0.5, 1.0])

@@ -71,16 +71,17 @@ def test_tables_are_read_as_they_stand(H, S, A):
     common = Common(np.array([float(S)]), rows(rng, (S,)), np.ones((S, A), dtype=bool))
     out = np.full((S, A, S), np.nan)
     for h in range(H):
-        ref = naive.table_fill(P.ravel(), S, A, h, 0, S)
-        density.tabulate(table.prepare, table.fill, common, P.ravel(), h, common.initial, np.empty(0), out)
+        ref = naive.table_fill_by_step(P.ravel(), S, A, h, 0, S)
+        density.tabulate(table.prepare, table.fill_by_step, common, P.ravel(), h, common.initial, np.empty(0), out)
         assert_array_equal(out, ref)
         assert_array_equal(out, P[h])
 
-        aux = P[h].ravel().copy()
-        ref = naive.table_fill_from_aux(aux, S, A, 0, S)
-        out[:] = np.nan
-        density.tabulate(table.prepare, table.fill_from_aux, common, np.empty(0), h, common.initial, aux, out)
-        assert_array_equal(out, ref)
+        theta, aux = P[h].ravel().copy(), P[h].ravel().copy()
+        ref = naive.table_fill(aux, S, A, 0, S)
+        for fill, *given in ((table.fill, theta, np.empty(0)), (table.fill_from_aux, np.empty(0), aux)):
+            out[:] = np.nan
+            density.tabulate(table.prepare, fill, common, given[0], h, common.initial, given[1], out)
+            assert_array_equal(out, ref)
         assert_array_equal(aux, naive.table_prepare(P[h].ravel()))
 
 

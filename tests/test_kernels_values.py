@@ -35,7 +35,7 @@ def test_back_up(sizes, kind, masked):
     q, greedy, value = np.full((M, H, S, A), np.nan), np.full((M, H, S), -1, dtype=np.int32), np.full((M, 2, S), np.nan)
     for _ in range(2):  # a second pass finds nothing left over from the first
         pairs = Pairs(t.thetas, members, policies, policy_of, NO_ROWS)
-        backup.back_up(transitions_of(table.prepare, table.fill, t.common), pairs, t.aux, r, q, greedy, value)
+        backup.back_up(transitions_of(table.prepare, table.fill_by_step, t.common), pairs, t.aux, r, q, greedy, value)
         for i in range(M):
             ref = naive.back_up(t.P[members[i]], r[i], policies[policy_of[i]], t.legal)
             assert_allclose(q[i], ref[0], atol=1e-13)
@@ -54,7 +54,7 @@ def test_back_up_takes_the_lowest_legal_action_on_a_tie():
     pi = naive.back_up(P[0], r[0], np.zeros((2, 3, 3)), legal)[1]
     q, value = np.empty((1, 2, 3, 3)), np.empty((1, 2, 3))
     pairs = Pairs(P.reshape(1, -1), np.array([0]), np.zeros((1, 2, 3, 3)), np.array([0]), NO_ROWS)
-    transitions = transitions_of(table.prepare, table.fill, common)
+    transitions = transitions_of(table.prepare, table.fill_by_step, common)
     backup.back_up(transitions, pairs, np.empty((1, 2, 0)), r, q, greedy, value)
     assert_array_equal(greedy[0], pi)
     assert_array_equal(greedy[0], [[1, 0, 2]] * 2)
@@ -70,7 +70,7 @@ def test_ties_are_decided_by_the_margin_not_by_rounding(seed, scale):
     t.P[:] = t.P[:, :, :, :1]  # all actions lead to the same states, so that rewards decide
     exact = rng.integers(1, 4, (1, H, S, A)) * scale
     pi = rows(rng, (1, H, S, A))
-    transitions = transitions_of(table.prepare, table.fill, t.common)
+    transitions = transitions_of(table.prepare, table.fill_by_step, t.common)
     pairs = Pairs(t.P.reshape(1, -1), np.array([0]), pi, np.array([0]), NO_ROWS)
 
     def respond(r):
@@ -105,8 +105,8 @@ def test_information_on_models_that_are_nearly_alike_is_not_decided_by_rounding(
     q, V, greedy = np.empty((S, A)), np.empty(S), np.empty(S, dtype=np.int64)
     weights = np.full(n, 1 / n)
     information.back_up_information(
-        table.fill, t.common, t.P.reshape(n, -1), np.arange(n), t.aux, weights, 0, np.arange(S), np.zeros(S), q, V,
-        greedy,
+        table.fill_by_step, t.common, t.P.reshape(n, -1), np.arange(n), t.aux, weights, 0, np.arange(S), np.zeros(S),
+        q, V, greedy,
     )  # fmt: skip
     assert (V < 1e-9).all() and (V > 1e-12).all()
     assert (q.argmax(axis=1) != 0).any()
@@ -126,7 +126,7 @@ def test_information(n, S, A, kind, masked):
         q, V, greedy = np.full((S, A), np.nan), np.full(S, np.nan), np.full(S, -1)
         for states in (np.arange(0, S, 2), np.arange(1, S, 2)):
             information.back_up_information(
-                table.fill, t.common, t.thetas, members, t.aux, weights, h, states, V_next, q, V, greedy
+                table.fill_by_step, t.common, t.thetas, members, t.aux, weights, h, states, V_next, q, V, greedy
             )
         assert_allclose(q, ref[0], atol=1e-14)
         assert_allclose(V, ref[1], atol=1e-14)
@@ -140,7 +140,7 @@ def test_information_is_the_weighted_sum_over_pairs_of_squared_hellinger_distanc
     w = rows(rng, (4,))
     q, V, greedy = np.empty((3, 2)), np.empty(3), np.empty(3, dtype=np.int64)
     information.back_up_information(
-        table.fill, t.common, t.thetas, t.members, t.aux, w, 0, np.arange(3), np.zeros(3), q, V, greedy
+        table.fill_by_step, t.common, t.thetas, t.members, t.aux, w, 0, np.arange(3), np.zeros(3), q, V, greedy
     )
     pairs = sum(w[m] * w[n] * (1.0 - np.sqrt(t.P[m, 0] * t.P[n, 0]).sum(axis=-1)) for m in range(4) for n in range(4))
     assert_allclose(q, pairs, atol=1e-14)
@@ -153,7 +153,7 @@ def test_information_takes_the_lowest_legal_action_on_a_tie_and_skips_models_wit
     P[0, ..., 0] = 1.0
     P[1, ..., 1] = 1.0  # every action tells the two apart alike
     q, V, greedy = np.empty((2, 3)), np.empty(2), np.empty(2, dtype=np.int64)
-    args = (table.fill, common, P.reshape(2, -1), np.arange(2), np.empty((2, 1, 0)))
+    args = (table.fill_by_step, common, P.reshape(2, -1), np.arange(2), np.empty((2, 1, 0)))
     information.back_up_information(*args, np.array([0.5, 0.5]), 0, np.arange(2), np.zeros(2), q, V, greedy)
     assert_array_equal(greedy, [1, 0])
     assert_array_equal(V, [0.5, 0.5])

@@ -69,7 +69,7 @@ def test_products_of_compiled_classes():
     noise = [(0.2, 0.6), 0.5, (0.1, 0.4, 0.9)]
     models = zoo.predator_prey_class(noise, (0.0, 0.0, (0.0, 0.3)), size=3, horizon=3)
     assert len(models) == 2 * 1 * 6
-    assert models._family.thetas.shape == (12, 6)
+    assert models.thetas.shape == (12, 6)
     pi = models[0].uniform_policy()
     for m in (0, 4, 11):
         i, _, k = models.parts[m]

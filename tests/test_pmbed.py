@@ -159,7 +159,7 @@ def test_the_bound_by_room(room):
 def test_the_room_of_a_pair_is_that_of_its_gaps_within_a_bin(seed, eps):
     models, t = table_class(seed, 5, 1, 8, 6)
     module = sys.modules["fastmfg.comparing.pmbed"]
-    table, elements, pairs = module.tabulate(module.Rows(models._family, 0, np.empty((5, 1, 0)), eps))
+    table, elements, pairs = module.tabulate(module.Rows(models, 0, np.empty((5, 1, 0)), eps))
     every = [(0, s, a) for s in range(8) for a in range(6)]
     g = naive.element_gaps(t.P, every, pairs)
     assert_array_equal(elements, [x for x, gaps in zip(every, g, strict=True) if (gaps > eps).any()])
@@ -294,7 +294,7 @@ def test_aggregated_features_have_as_many_dimensions_as_features(d, n_states):
 @pytest.mark.parametrize("d", [2, 3, 4, 5])
 def test_a_hidden_density_is_easy_for_games_and_hard_to_find(d):
     models = hard.hidden_density(d)
-    hidden, b = models._family.thetas[1:, 1:], models._family.thetas[1, 0]
+    hidden, b = models.thetas[1:, 1:], models.thetas[1, 0]
     policies = np.full((2, 3, d, d), 1.0 / d)
     policies[1, 0, 0] = hidden[len(hidden) // 3]
     for eps in (0.1 * b, 1.9 * b):

@@ -49,10 +49,7 @@ def test_every_game_is_one(kind):
     game = KINDS[kind]()[0]
     model = DensityAware(game)
     assert isinstance(model, PolicyAwareModel)
-    if game.population == "joint":
-        wrapped = as_game(model)
-    else:
-        wrapped = mfg.Game._of(as_game(model)._family, 0)
+    wrapped = as_game(model)
     for seed in range(2):
         pi = policy(np.random.default_rng(seed), game.horizon, game.legal)
         frozen = mfg.condition(game, pi)

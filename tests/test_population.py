@@ -22,6 +22,7 @@ from fastmfg.games import rows as game_rows
 from fastmfg.games.simulation import AGENTS_A_TASK, Episode, Walk
 from fastmfg.kernels import crowd as kernels
 from fastmfg.kernels.jit import Common
+from fastmfg.kernels.table import fill_by_step
 
 ERROR = 1e-6
 """Probability with which a right simulation fails a test of frequencies; seeds are fixed: it passes or not for good."""
@@ -357,7 +358,7 @@ def test_one_agent_is_a_population():
 def test_streams_do_not_overlap():
     population = mfg.Population(swept_game(), 10, seed=0)
     keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0, 1)]
-    numbers = np.concatenate([population._generator(*key).random(1000) for key in keys])
+    numbers = np.concatenate([population.generator(*key).random(1000) for key in keys])
     assert np.unique(numbers).size == numbers.size
 
 
@@ -471,8 +472,7 @@ def test_rows_are_gathered_as_by_the_twin(form):
     members = np.array([2, 0])
     out = np.full((2, 40, K), np.nan)
     args = (common, table.reshape(M, -1), members, np.empty((2, H, 0)), step, step, place, out)
-    assert kernels.gather_rows(mfg.ModelClass.from_tables(
-        np.ones((1, 1, 1, 1, 1)), [1.0], "crowd-aversion")._family.fill, *args) == 0  # fmt: skip
+    assert kernels.gather_rows(fill_by_step, *args) == 0
     ref = naive_population.gather_rows(dense[members], step, state, action)
     if form == "dense":
         assert_allclose(out, ref, atol=0)
@@ -483,13 +483,13 @@ def test_rows_are_gathered_as_by_the_twin(form):
 
 def test_populations_are_prepared_as_by_the_twin():
     game = mfg.linear_class(2, 6, 3, 2, 3, 3, seed=4)[1]
-    family = game._family
+    models = game.models
     mu = rows(np.random.default_rng(0), (6,), "eighths")
-    aux = np.empty(family.aux_size)
+    aux = np.empty(models.aux_size)
     for h in range(2):
-        assert kernels.prepare_at(family.prepare, h, mu, family.common.shared, family.thetas[1], aux) == 0
+        assert kernels.prepare_at(models.prepare, h, mu, models.common.shared, models.thetas[1], aux) == 0
         ref = naive_population.prepare_at(game.transition, h, mu)
-        found = game_rows.Rows(family, 1, h, mu).gather(np.arange(18)).reshape(6, 3, 6)
+        found = game_rows.Rows(models, 1, h, mu).gather(np.arange(18)).reshape(6, 3, 6)
         assert_allclose(found, ref, atol=1e-14)
 
 
@@ -565,7 +565,7 @@ def test_faults_of_compiled_games_are_named():
         swept_fill, thetas, [0.5, 0.5], swept_reward, prepare=swept_prepare, shared=[0.0], aux_size=2, n_actions=1,
         horizon=1,
     )[0]  # fmt: skip
-    game._family.thetas[0, 0] = 3.0  # spoilt behind the checks
+    game.models.thetas[0, 0] = 3.0  # spoilt behind the checks
     pi = game.uniform_policy()
     with pytest.raises(
         ValueError, match=r"transition row of the game, step 0, at the agents' distribution, state \d, action 0 "

@@ -52,7 +52,7 @@ def test_no_deviation_is_told_more_and_the_reference_is_one(seed):
     rng = np.random.default_rng(seed)
     reference = rng.dirichlet(np.ones(2), (2, 2))
     weights = rng.dirichlet(np.ones(4))
-    value, actions = most_information(condition_members(models._family, reference, np.arange(4)), weights)
+    value, actions = most_information(condition_members(models, reference, np.arange(4)), weights)
     rows = conditional_rows(models, reference)
     told, mixture = hellinger(rows, weights), (weights[:, None, None, None, None] * rows).sum(axis=0)
     corners = [np.eye(2)[np.array(chosen).reshape(2, 2)] for chosen in np.ndindex(2, 2, 2, 2)]
@@ -65,7 +65,7 @@ def test_no_deviation_is_told_more_and_the_reference_is_one(seed):
 def test_a_gathering_makes_for_its_goal():
     """By one more backward induction: no policy visits the goal more often, at the density it was made for."""
     models = linear(4, M=3, H=3, S=5, A=3)
-    leader = condition_members(models._family, uniform(models).copy(), np.array([1]))
+    leader = condition_members(models, uniform(models).copy(), np.array([1]))
     for goal in range(5):
         policy = references.gathering(leader, np.full(3, goal))
         assert_array_equal(policy.max(axis=2), 1.0)
@@ -105,15 +105,15 @@ def test_information_is_estimated_from_some_of_the_states(looked_at):
     rng = np.random.default_rng(0)
     members, weights = np.array([0, 1, 3, 4]), rng.dirichlet(np.ones(4))
     policies = [rng.dirichlet(np.ones(3), (3, 9)) for _ in range(3)]
-    start, later = references.states_looked_at(models._family, looked_at)
+    start, later = references.states_looked_at(models, looked_at)
     assert later.tolist() == ([0, 4, 8] if looked_at == 3 else list(range(9)))
-    rivals = references.Rivals(models._family, members, weights, looked_at)
+    rivals = references.Rivals(models, members, weights, looked_at)
     found = references.informations(rivals, policies)
     for value, policy in zip(found, policies, strict=True):
         rows = conditional_rows(models, policy)[members]
         assert_allclose(value, estimated(models.initial, rows, weights, start, later), rtol=1e-12)
         if looked_at == 24:
-            exact = most_information(condition_members(models._family, policy, members), weights)[0]
+            exact = most_information(condition_members(models, policy, members), weights)[0]
             assert_allclose(value, exact, rtol=1e-12)
     for threads in (1, 2, 5):
         set_thread_count(threads)
@@ -136,16 +136,16 @@ def test_information_is_exact_where_all_states_are_looked_at(kind, unknown):
     for _ in range(2):
         shares = np.where(models.legal, rng.gamma(0.5, size=uniform(models).shape), 0.0)
         policies.append(shares / shares.sum(axis=2, keepdims=True))
-    found = references.informations(references.Rivals(models._family, members, weights), policies)
+    found = references.informations(references.Rivals(models, members, weights), policies)
     for value, pi in zip(found, policies, strict=True):
-        exact = most_information(condition_members(models._family, pi, members), weights)[0]
+        exact = most_information(condition_members(models, pi, members), weights)[0]
         assert_allclose(value, exact, rtol=1e-12, atol=1e-15)
 
 
 def test_all_states_are_looked_at_where_a_mean_stands_for_none():
     """Where rows are sparse; but states where nobody starts count at no first step."""
     game = mfg.zoo.crowd_modelling_2d(size=5, horizon=4)
-    start, later = references.states_looked_at(game._family, 3)
+    start, later = references.states_looked_at(game.models, 3)
     assert later.size == game.n_states
     assert_array_equal(start, np.flatnonzero(game.initial))
 
@@ -183,12 +183,12 @@ def test_rivals_are_the_likeliest_and_some_of_all():
 
 def test_large_games_and_single_steps_have_no_gatherings(monkeypatch):
     models = linear(H=1)
-    rivals = references.Rivals(models._family, np.arange(2), np.full(2, 0.5))
+    rivals = references.Rivals(models, np.arange(2), np.full(2, 0.5))
     found = references.best_gathering(rivals, uniform(models).copy())
     assert (found[0].size, found[1]) == (0, -np.inf)
     models = linear(H=2)
     monkeypatch.setattr(references, "MOST_ENTRIES", 100)
-    rivals = references.Rivals(models._family, np.arange(2), np.full(2, 0.5))
+    rivals = references.Rivals(models, np.arange(2), np.full(2, 0.5))
     found = references.best_gathering(rivals, uniform(models).copy())
     assert (found[0].size, found[1]) == (0, -np.inf)
 

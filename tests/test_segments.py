@@ -58,12 +58,12 @@ SPARSE = ("sparse", "sparse grid")
 @pytest.mark.parametrize("name", [name for name in GAMES if name not in SPARSE])
 def test_sums_of_moves_and_noise(name):
     game = GAMES[name]()
-    family = game._family
-    moves, places = family.common.moves, family.common.successors[:, 0]
+    models = game.models
+    moves, places = models.common.moves, models.common.successors[:, 0]
     S, A = moves.shape
-    chances = family.thetas[0].reshape(S, -1)
-    moves_to, moves_from = segments.row_segments(family, 0)
-    noise_to, noise_from = segments.noise_segments(family, 0)
+    chances = models.thetas[0].reshape(S, -1)
+    moves_to, moves_from = segments.row_segments(models, 0)
+    noise_to, noise_from = segments.noise_segments(models, 0)
 
     x, pi, _, moved, _ = sums(moves_to, game)
     ref = np.zeros(S)
@@ -83,11 +83,11 @@ def test_sums_of_moves_and_noise(name):
 @pytest.mark.parametrize("name", SPARSE)
 def test_sums_of_sparse_rows(name):
     game = GAMES[name]()
-    family = game._family
-    places = family.common.successors
+    models = game.models
+    places = models.common.successors
     S = len(places)
-    chances = family.thetas[0].reshape(places.shape)
-    rows_to, rows_from = segments.row_segments(family, 0)
+    chances = models.thetas[0].reshape(places.shape)
+    rows_to, rows_from = segments.row_segments(models, 0)
     x, pi, _, moved, _ = sums(rows_to, game)
     ref = np.zeros(S)
     np.add.at(ref, places, (x[:, None] * pi.T)[:, :, None] * chances)
@@ -98,17 +98,17 @@ def test_sums_of_sparse_rows(name):
 
 @pytest.mark.parametrize("name", GAMES)
 def test_segments_stay_within_their_blocks(name):
-    family = GAMES[name]()._family
-    noise = segments.noise_segments(family, 0) if family.common.moves.size else ()
-    for found in (*segments.row_segments(family, 0), *noise):
+    models = GAMES[name]().models
+    noise = segments.noise_segments(models, 0) if models.common.moves.size else ()
+    for found in (*segments.row_segments(models, 0), *noise):
         target, length = found.runs[:, TARGET], found.runs[:, LENGTH]
         assert (length > 0).all()
         block = np.repeat(np.arange(found.start.size - 1), np.diff(found.start))
         assert_array_equal(target // BLOCK, block)
         assert_array_equal((target + length - 1) // BLOCK, block)
         assert found.start[-1] == len(found.runs)
-    rows = segments.row_segments(family, 0)[0]
-    assert rows.runs[:, LENGTH].sum() == (family.common.moves.size or (family.thetas[0] > 0).sum())
+    rows = segments.row_segments(models, 0)[0]
+    assert rows.runs[:, LENGTH].sum() == (models.common.moves.size or (models.thetas[0] > 0).sum())
 
 
 def test_games_without_runs_keep_their_tables():
@@ -119,10 +119,10 @@ def test_games_without_runs_keep_their_tables():
         rng.dirichlet(np.ones(K), S), moves=rng.integers(S, size=(S, A)), legal=np.ones((S, A), bool), horizon=3,
     )  # fmt: skip
     for game in (scattered, zoo.kinetic_congestion(), zoo.crowd_modelling_1d(3, 3), zoo.garnet(9)):
-        assert segments.row_segments(game._family, 0)[0].start.size == 0
-    varied = zoo.crowd_modelling_2d(40, 3)._family.subset(np.array([0]))
+        assert segments.row_segments(game.models, 0)[0].start.size == 0
+    varied = zoo.crowd_modelling_2d(40, 3).models
     rows = varied.thetas[0].reshape(1600, -1) * rng.uniform(0.9, 1.1, (1600, 1))
-    varied.thetas = rows.reshape(1, -1)
+    varied = varied.replace(thetas=rows.reshape(1, -1))
     assert segments.row_segments(varied, 0)[0].start.size > 0
     assert segments.noise_segments(varied, 0)[0].start.size == 0
 
@@ -144,7 +144,7 @@ def test_passes_are_the_same_with_and_without_segments(name, moves_only, monkeyp
     monkeypatch.setattr(passes, "PART_STATES", 100)
     with monkeypatch.context() as patch:
         if moves_only:
-            patch.setattr(passes, "noise_segments", lambda family, member: (segments.NO_SEGMENTS,) * 2)
+            patch.setattr(passes, "noise_segments", lambda models, member: (segments.NO_SEGMENTS,) * 2)
         along_segments = everything()
     monkeypatch.setattr(segments, "SHORTEST", 10_000)
     for one, other in zip(along_segments, everything(), strict=True):

@@ -338,7 +338,7 @@ def built_kernels():
     found = set()
     for info in pkgutil.walk_packages(fastmfg.kernels.__path__, "fastmfg.kernels."):
         found |= {v for v in vars(importlib.import_module(info.name)).values() if isinstance(v, Kernel)}
-    return {kernel for kernel in found if kernel._built is not None}
+    return {kernel for kernel in found if kernel.is_built}
 
 
 def test_fillers_compile_no_kernel():

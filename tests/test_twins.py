@@ -8,7 +8,6 @@ import pkgutil
 import naive
 import naive_bridge
 import naive_certificates
-import naive_diagnostics
 import naive_multi_type
 import naive_population
 import naive_rewards
@@ -76,7 +75,6 @@ TWINS = {
     "pmbed.block_exceeding": naive_certificates.exceeding,
     "pmbed.element_gaps": naive_certificates.element_gaps,
     "pmbed.longest_list": naive_certificates.longest_list,
-    "prepare.prepare_steps": naive_diagnostics.prepare_steps,
     "reward.crowd_aversion": naive.crowd_aversion,
     "reward.crowd_base": naive.crowd_base,
     "reward.crowd_base_own": naive.crowd_base,
@@ -87,7 +85,8 @@ TWINS = {
     "reward.rewards": naive.rewards,
     "softmax.mirror_step": naive.mirror_step,
     "table.fill": naive.table_fill,
-    "table.fill_from_aux": naive.table_fill_from_aux,
+    "table.fill_by_step": naive.table_fill_by_step,
+    "table.fill_from_aux": naive.table_fill,
     "table.prepare": naive.table_prepare,
     "walk.walk": naive.walk,
     "zoo.affine.fill": naive_zoo_mfglib.affine_fill,

@@ -47,7 +47,7 @@ class Block:
         self.members = rng.permutation(6)  # rewards are those of the models that it lists
         self.rows, self.cols = rng.integers(0, 6, R), rng.integers(0, 6, C)
         self.wanted = rng.random((R, C)) < 0.7
-        self.args = (table.fill, self.t.common, self.t.thetas, self.members, self.t.aux, self.reward)
+        self.args = (table.fill_by_step, self.t.common, self.t.thetas, self.members, self.t.aux, self.reward)
 
     def model(self, position):
         return self.t.P[self.members[position]], self.reward[position]

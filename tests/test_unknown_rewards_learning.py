@@ -504,7 +504,7 @@ def test_rewards_save_samples():
     """The same class, with and without its rewards as evidence."""
     models = swept(0.1)
     known = models.with_unknown_rewards(0.1)
-    known._family = known._family.observed(None)
+    known = known.replace(reward_noise=None)
     drawn = [
         mfg.learn(m, mfg.MeanFieldOracle(m[2], seed=1), epsilon=1e-3, delta=0.01, identify=True).trajectories
         for m in (models, known)

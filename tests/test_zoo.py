@@ -249,7 +249,7 @@ def test_tables_that_are_sums_are_stored_as_sums():
     assert price_table([], [summed, summed, None]).size == 3 + 2 * (S + A)
     assert price_table([], [summed, other, None]).size == 3 + (S + A) + S * A
     game = zoo.crowd_modelling_2d(30, 3)
-    assert game._family.common.shared.size < 3 * game.n_states
+    assert game.models.common.shared.size < 3 * game.n_states
 
 
 def test_where_the_crowd_starts():

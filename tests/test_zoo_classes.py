@@ -87,7 +87,7 @@ def test_the_last_axis_varies_fastest():
     assert pairs == [(0.1, 1), (0.1, 2), (0.1, 3), (0.2, 1), (0.2, 2), (0.2, 3)]
     assert all(x["horizon"] == 4 and type(x["infection"]) is int for x in given)
     models = zoo.classes.epidemic(recovery=[0.1, 0.2], horizon=4, infection=np.array([1, 2, 3]))
-    assert_array_equal(models._family.thetas, [[infection, recovery] for recovery, infection in pairs])
+    assert_array_equal(models.thetas, [[infection, recovery] for recovery, infection in pairs])
 
 
 def test_numbers_pass_through():
@@ -99,15 +99,15 @@ def test_numbers_pass_through():
 def test_what_is_shared_is_held_once():
     models = zoo.classes.kinetic_congestion(strength=np.linspace(0, 1, 64), shape=(60, 60), horizon=2)
     alone = zoo.kinetic_congestion((60, 60), 2)
-    assert models._family.thetas.shape == (64, 2)
-    for part, other in zip(models._family.common, alone._family.common, strict=True):
+    assert models.thetas.shape == (64, 2)
+    for part, other in zip(models.common, alone.models.common, strict=True):
         assert_array_equal(part, other)
 
 
 def test_rows_that_lead_to_fewer_states_without_noise():
     models = zoo.classes.crowd_modelling_2d(size=3, horizon=2, noise_intensity=[0.5, 0.0])
-    assert models._family.common.successors.shape == (9, 1, 5)
-    assert zoo.crowd_modelling_2d(3, 2, noise_intensity=0.0)._family.common.successors.shape == (9, 1, 1)
+    assert models.common.successors.shape == (9, 1, 5)
+    assert zoo.crowd_modelling_2d(3, 2, noise_intensity=0.0).models.common.successors.shape == (9, 1, 1)
 
 
 def test_an_epidemic_is_learned():

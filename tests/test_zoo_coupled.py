@@ -155,7 +155,7 @@ def test_mf_garnet_kernels(seed, S, A, multiplicative):
 @pytest.mark.parametrize(("name", "parameters"), GAMES, ids=str)
 def test_rows_are_distributions_at_every_density(name, parameters):
     game, again = (zoo.GAMES[name](**parameters) for _ in range(2))
-    assert_array_equal(again._family.thetas, game._family.thetas)
+    assert_array_equal(again.models.thetas, game.models.thetas)
     for mu in densities(game.n_states):
         for h in sorted({0, game.horizon - 1}):
             P, r = game.transition(h, mu), game.reward(h, mu)
@@ -205,9 +205,9 @@ def test_cells_are_where_the_grid_says(name):
 )
 def test_rewards_do_not_depend_on_what_is_unknown(name, changed, same):
     game, other = zoo.GAMES[name](**same), zoo.GAMES[name](**same | changed)
-    for part, twin in zip(game._family.common, other._family.common, strict=True):
+    for part, twin in zip(game.models.common, other.models.common, strict=True):
         assert_array_equal(part, twin)
-    assert not np.array_equal(game._family.thetas, other._family.thetas)
+    assert not np.array_equal(game.models.thetas, other.models.thetas)
     for mu in densities(game.n_states):
         assert_array_equal(other.reward(0, mu), game.reward(0, mu))
         if name != "mf_garnet" or mu.max() < 1:
@@ -324,10 +324,10 @@ def test_cells_without_a_way_to_a_goal():
 
 def test_a_hundred_thousand_cells():
     game = zoo.kinetic_congestion((316, 316), 2)
-    family = game._family
-    assert family.common.successors.shape == (316**2, 5, 2)
-    assert family.common.shared.nbytes < 10e6
-    assert family.thetas.nbytes + 8 * family.aux_size < 1e6
+    models = game.models
+    assert models.common.successors.shape == (316**2, 5, 2)
+    assert models.common.shared.nbytes < 10e6
+    assert models.thetas.nbytes + 8 * models.aux_size < 1e6
     density = mfg.condition(game, game.uniform_policy()).density
     assert density[1].sum() == pytest.approx(1.0, abs=1e-12)
     assert 0 < mfg.ne_gap(game, game.uniform_policy()) < 1
@@ -352,7 +352,7 @@ def test_even_crowds_pull_evenly(coupling):
 def test_states_are_pulled_by_those_they_watch(coupling):
     sizes = {"n_states": 6, "n_actions": 2, "horizon": 2, "branching": 3, "coupling": coupling, "seed": 1}
     game = zoo.mf_garnet(**sizes, strength=2.0)
-    sources, weights = game._family.thetas[0].reshape(2, 6, 3)
+    sources, weights = game.models.thetas[0].reshape(2, 6, 3)
     assert all(len(set(row)) == 3 for row in sources)
     assert_allclose(weights.sum(axis=-1), 2.0 * 6, rtol=1e-14)
     mu = densities(6)[2]
@@ -416,10 +416,10 @@ def test_mirror_descent_cycles_where_rewards_do():
 
 
 def test_garnets_hold_no_table_of_all_states():
-    family = zoo.mf_garnet(20_000, 2, 1)._family
-    assert family.common.successors.shape == (20_000, 2, 4)
-    assert (np.diff(np.sort(family.common.successors, axis=-1)) > 0).all()
-    assert family.thetas.shape == (1, 2 * 4 * 20_000)
+    models = zoo.mf_garnet(20_000, 2, 1).models
+    assert models.common.successors.shape == (20_000, 2, 4)
+    assert (np.diff(np.sort(models.common.successors, axis=-1)) > 0).all()
+    assert models.thetas.shape == (1, 2 * 4 * 20_000)
 
 
 # Chains

@@ -15,7 +15,6 @@ from peer_games import MFGLIB
 
 import fastmfg as mfg
 from fastmfg import zoo
-from fastmfg.games.family import CompiledFamily
 from fastmfg.kernels.zoo import affine, infection, quadratic, treasure
 
 GOLDEN = {
@@ -341,29 +340,25 @@ UNKNOWN = {
 }
 
 
+def functions_of(models):
+    return models.prepare, models.fill, models.source.reward
+
+
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_games_stack_to_a_class(name):
     changes, kernels = UNKNOWN[name]
     games = [zoo.GAMES[name](**change) for change in [{}, *changes]]
-    families = [game._family for game in games]
-    first = families[0]
-    for family in families[1:]:
-        for a, b in zip(first.common, family.common, strict=True):
+    classes = [game.models for game in games]
+    first = classes[0]
+    for other in classes[1:]:
+        for a, b in zip(first.common, other.common, strict=True):
             assert_array_equal(a, b)
-        assert not np.array_equal(first.thetas, family.thetas)
-        assert (family.prepare, family.fill, family.reward) == (first.prepare, first.fill, first.reward)
+        assert not np.array_equal(first.thetas, other.thetas)
+        assert functions_of(other) == functions_of(first)
     if kernels is not None:
-        assert (first.prepare, first.fill, first.reward) == (kernels.prepare, kernels.fill, kernels.reward)
+        assert functions_of(first) == (kernels.prepare, kernels.fill, kernels.reward)
 
-    sparse = first.common.successors if first.common.successors.size else None
-    models = mfg.ModelClass._of(
-        CompiledFamily(
-            first.prepare, first.fill, first.reward, initial=first.common.initial, legal=first.common.legal,
-            n_actions=first.n_actions, horizon=first.horizon, shared=first.common.shared,
-            thetas=np.concatenate([family.thetas for family in families]), aux_size=first.aux_size, joint=first.joint,
-            successors=sparse,
-        )
-    )  # fmt: skip
+    models = first.replace(thetas=np.concatenate([other.thetas for other in classes]))
     seen = crowd(np.random.default_rng(7), games[0])
     for i, game in enumerate(games):
         if game.n_states < 100:
@@ -387,9 +382,9 @@ def test_random_linear_weights_have_seeds_of_their_own():
 
 def test_a_large_building_takes_little_memory():
     game = zoo.building_evacuation(100, 50, 5)
-    family = game._family
-    assert (game.n_states, game.n_actions, family.row_length) == (25_000, 6, 1)
-    arrays = [family.thetas, *family.common, game.grid.moves, game.grid.position, game.grid.legal]
+    models = game.models
+    assert (game.n_states, game.n_actions, models.row_length) == (25_000, 6, 1)
+    arrays = [models.thetas, *models.common, game.grid.moves, game.grid.position, game.grid.legal]
     assert sum(array.nbytes for array in arrays) < 6_000_000
     pi = game.uniform_policy()
     response = mfg.best_response(game, pi)
@@ -397,9 +392,9 @@ def test_a_large_building_takes_little_memory():
 
 
 def test_random_linear_stores_no_table():
-    family = zoo.random_linear(20, n_actions=7)._family
-    assert family.aux_size == 20 * 7
-    assert family.thetas.shape == (1, 20**3 + 20 * 7 * 20)
+    models = zoo.random_linear(20, n_actions=7).models
+    assert models.aux_size == 20 * 7
+    assert models.thetas.shape == (1, 20**3 + 20 * 7 * 20)
 
 
 # What the games are about

@@ -335,8 +335,8 @@ def test_the_payoff_kernel(B):
 
 def parts(game):
     """What the head of `shared`, the places and theta of a routing game say."""
-    shared = game._family.common.shared
-    theta = game._family.thetas[0].reshape(4, -1)
+    shared = game.models.common.shared
+    theta = game.models.thetas[0].reshape(4, -1)
     return *(float(x) for x in shared[:6]), shared[6:].astype(int), theta
 
 
@@ -344,7 +344,7 @@ def parts(game):
 def test_the_routing_kernels(parameters):
     game = zoo.routing(**parameters)
     L, longest, H, time_step, demand, late, place, theta = parts(game)
-    S, A, K = game._family.common.successors.shape
+    S, A, K = game.models.common.successors.shape
     assert (K, len(place)) == (longest, S)
     for seed in range(3):
         mu = density_of(S, seed)
@@ -354,7 +354,7 @@ def test_the_routing_kernels(parameters):
         filled = naive.routing_fill(steps, place, A, K, 0, S)
         for s in range(S):
             for a in range(A):
-                np.add.at(ref[s, a], game._family.common.successors[s, a], filled[s, a])
+                np.add.at(ref[s, a], game.models.common.successors[s, a], filled[s, a])
         assert_allclose(game.transition(0, mu), ref, atol=1e-13)
         for h in {0, 1, int(H) - 1} & set(range(int(H))):
             ref = naive.routing_reward(place, int(L), int(H), time_step, late, h, A)
@@ -463,21 +463,21 @@ UNKNOWN = [
 ]
 
 
+def functions_of(models):
+    return models.prepare, models.fill, models.source.reward
+
+
 @pytest.mark.parametrize(("name", "fixed", "unknown", "values"), UNKNOWN, ids=lambda x: x if isinstance(x, str) else "")
 def test_what_is_unknown_stands_in_thetas_alone(name, fixed, unknown, values):
-    families = [zoo.GAMES[name](**{**fixed, unknown: value})._family for value in values]
-    for family in families[1:]:
-        assert not np.array_equal(family.thetas, families[0].thetas)
-        assert family.thetas.shape == families[0].thetas.shape
-        assert (family.prepare, family.fill, family.reward) == (
-            families[0].prepare,
-            families[0].fill,
-            families[0].reward,
-        )
-        for ours, theirs in zip(family.common, families[0].common, strict=True):
+    classes = [zoo.GAMES[name](**{**fixed, unknown: value}).models for value in values]
+    for models in classes[1:]:
+        assert not np.array_equal(models.thetas, classes[0].thetas)
+        assert models.thetas.shape == classes[0].thetas.shape
+        assert functions_of(models) == functions_of(classes[0])
+        for ours, theirs in zip(models.common, classes[0].common, strict=True):
             assert_array_equal(ours, theirs)
-        mu = density_of(family.n_states)
-        assert not np.array_equal(family.transition_at(0, 0, mu), families[0].transition_at(0, 0, mu))
+        mu = density_of(models.n_states)
+        assert not np.array_equal(models.transition_at(0, 0, mu), classes[0].transition_at(0, 0, mu))
 
 
 def test_every_game_is_here():

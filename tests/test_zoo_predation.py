@@ -37,8 +37,8 @@ def test_predation_kernels(seed, W, n, A):
     p = naive.predation_prepare(densities, *theta.T)
     ref = naive.predation_fill(p, own, drift).reshape(S, K)
     aux, comp = np.full(S, np.nan), np.empty((S, 1, S))
-    family = (predation.prepare, predation.fill, common, theta.ravel())
-    assert density_kernels.tabulate(*family, 0, population, aux, comp) == 0
+    fillers = (predation.prepare, predation.fill, common, theta.ravel())
+    assert density_kernels.tabulate(*fillers, 0, population, aux, comp) == 0
     assert_allclose(aux, p.ravel(), rtol=1e-14)
     assert_allclose(np.take_along_axis(comp, successors, axis=2)[:, 0], ref, atol=1e-15)
     lo, hi = sorted(rng.integers(0, S + 1, 2))

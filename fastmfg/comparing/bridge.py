@@ -26,7 +26,8 @@ from fastmfg.comparing.pivots import ROUNDING
 from fastmfg.comparing.tiles import below_diagonal
 from fastmfg.executors import blocks, items_a_task, map_tasks
 from fastmfg.games.checks import Floats, Integers, index_array, policy_array, real, whole
-from fastmfg.games.family import CompiledFamily, Family
+from fastmfg.games.compiled import CompiledSource
+from fastmfg.games.game import OfClass
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.kernels import cover as cover_kernels
 from fastmfg.memory import require_numbers
@@ -43,13 +44,13 @@ POINTS_A_TASK = 4096
 
 def average_tables(conditional: ConditionalClass, weights: Floats) -> tuple[Floats, Floats]:
     """Weighted sums of the models' transitions [H, S, A, S] and rewards [H, S, A], each at its own density."""
-    family = conditional.family
+    models = conditional.models
     chosen = np.flatnonzero(weights)
     some = conditional.restrict(chosen)
     policies, zeros = conditional.policy[None], np.zeros(chosen.size, dtype=np.int64)
-    rewards = family.rewards(some.members, some.density, policies, zeros)
-    rows = np.zeros((family.horizon, family.n_states, family.n_actions, family.n_states))
-    _add_rows(family, some.members, some.aux, weights[chosen], rows)
+    rewards = models.rewards(some.members, some.density, policies, zeros)
+    rows = np.zeros((models.horizon, models.n_states, models.n_actions, models.n_states))
+    _add_rows(models, some.members, some.aux, weights[chosen], rows)
     return rows, weighted_sum(weights[chosen], rewards)
 
 
@@ -59,35 +60,20 @@ def weighted_sum(weights: Floats, tables: Floats) -> Floats:
     return total
 
 
-def _add_rows(family: Family, members: Integers, aux: Floats, weights: Floats, rows: Floats) -> None:
-    status = cover_kernels.weighted_rows(family.fill, family.common, family.thetas, members, aux, weights, rows)
-    family.refuse_status(status, "averaging models")
+def _add_rows(models: ModelClass, members: Integers, aux: Floats, weights: Floats, rows: Floats) -> None:
+    status = cover_kernels.weighted_rows(models.fill, models.common, models.thetas, members, aux, weights, rows)
+    models.refuse_status(status, "averaging models")
 
 
-class _Bridge:
+class _Bridge(OfClass):
     """What all bridge models are: policy-aware models of some members of a class."""
 
     def __init__(self, models: ModelClass, radius: float, candidates: ArrayLike | None) -> None:
-        self.family = require_class("models", models)._family
+        self.models = require_class("models", models)
         n = len(models)
         every = np.arange(n, dtype=np.int64)
         self.members = every if candidates is None else np.sort(member_indices("candidates", candidates, n))
         self.radius = real("radius", radius, 0.0)
-
-    @property
-    def initial(self) -> Floats:
-        """Start distribution [S]."""
-        return self.family.initial
-
-    @property
-    def legal(self) -> NDArray[np.bool_]:
-        """Legal actions [S, A]."""
-        return self.family.legal
-
-    @property
-    def horizon(self) -> int:
-        """Steps H."""
-        return self.family.horizon
 
     def tables(self, policy: Floats) -> tuple[Floats, Floats]:
         """Transition [H, S, A, S] and reward [H, S, A] under a policy [H, S, A]."""
@@ -107,7 +93,7 @@ class _Bridge:
 def distances_within(conditional: ConditionalClass, reach: float) -> Floats:
     """Symmetric distances [n, n]: exact up to `reach`, and exact or infinite beyond."""
     n = conditional.members.size
-    slack = ROUNDING * conditional.family.horizon
+    slack = ROUNDING * conditional.models.horizon
     _, open_pairs = bound_low(conditional, reach + slack, below_diagonal(n))
     directed = directed_distances(conditional, open_pairs)
     symmetric = np.maximum(directed, directed.T)
@@ -148,7 +134,7 @@ class SoftBridge(_Bridge):
         return weights
 
     def tables(self, policy: Floats) -> tuple[Floats, Floats]:
-        conditional = condition_members(self.family, np.array(policy), self.members)
+        conditional = condition_members(self.models, np.array(policy), self.members)
         return average_tables(conditional, self.weights(distances_within(conditional, self.reach)))
 
 
@@ -184,11 +170,11 @@ class PolicyCover:
     def __init__(
         self, models: ModelClass, steps: int, *, cells: ArrayLike | None = None, limit: int = MOST_POINTS
     ) -> None:
-        self.family = require_class("models", models)._family
+        self.models = require_class("models", models)
         self.steps = whole("steps", steps, 1)
-        family = self.family
-        self.cells = moving_cells(family) if cells is None else _checked_cells(family, cells)
-        legal = family.common.legal
+        models = self.models
+        self.cells = moving_cells(models) if cells is None else _checked_cells(models, cells)
+        legal = models.common.legal
         choices = legal.sum(axis=1)
         self.size = math.prod(
             math.comb(self.steps + int(choices[s]) - 1, int(choices[s]) - 1) for s in self.cells[:, 1]
@@ -200,13 +186,13 @@ class PolicyCover:
                 "(what is found is checked whatever N is), cover fewer cells, or use strategy='certified', which needs "
                 "no cover"
             )
-        self.base = np.tile(legal / legal.sum(axis=1, keepdims=True), (family.horizon, 1, 1))
+        self.base = np.tile(models.uniform, (models.horizon, 1, 1))
         self.rows = [self._rows(legal[s]) for s in self.cells[:, 1]]  # [G, A] of each cell
 
     @property
     def mesh(self) -> float:
         """eps_bar: no policy is farther than this from the nearest point, ``2 (A-1) / N``."""
-        choices = self.family.common.legal.sum(axis=1)[self.cells[:, 1]]
+        choices = self.models.common.legal.sum(axis=1)[self.cells[:, 1]]
         return 2.0 * (int(choices.max(initial=2)) - 1) / self.steps
 
     def _rows(self, legal: NDArray[np.bool_]) -> Floats:
@@ -244,10 +230,10 @@ class PolicyCover:
         return policy
 
 
-def _checked_cells(family: Family, cells: ArrayLike) -> Integers:
+def _checked_cells(models: ModelClass, cells: ArrayLike) -> Integers:
     if np.size(cells) == 0:
         return np.empty((0, 2), dtype=np.int64)
-    array = index_array("cells", cells, (None, 2), (family.horizon, family.n_states))
+    array = index_array("cells", cells, (None, 2), (models.horizon, models.n_states))
     if len(np.unique(array, axis=0)) != len(array):
         raise ValueError(f"cells holds a cell twice: {array.tolist()}")
     return array
@@ -266,12 +252,14 @@ class Centres:
         self.cover, self.members, self.radius = cover, members, radius
         self.central = np.empty(cover.size, dtype=np.int64)
         self.count = np.empty(cover.size, dtype=np.int64)
-        compiled = isinstance(cover.family, CompiledFamily) and cover.family.noise is None  # that pass sees rows alone
+        compiled = (
+            isinstance(cover.models.source, CompiledSource) and cover.models.reward_noise is None
+        )  # that pass sees rows alone
         fill = self._compiled if compiled else self._called
         self._pairs = np.ascontiguousarray(self._open_pairs()) if compiled else None
-        n, entries = members.size, cover.family.row_entries
+        n, entries = members.size, cover.models.row_entries
         size = items_a_task(4 * n * (n + 1) * entries, POINTS_A_TASK)
-        for _ in map_tasks(fill, blocks(cover.size, size), parallel=cover.family.parallel):
+        for _ in map_tasks(fill, blocks(cover.size, size), parallel=cover.models.parallel):
             pass
 
     @property
@@ -280,29 +268,29 @@ class Centres:
         return int(np.argmin(self.count))
 
     def _open_pairs(self) -> NDArray[np.bool_]:
-        n, family = self.members.size, self.cover.family
-        if family.joint:  # the first step's gap depends on the policy
+        n, models = self.members.size, self.cover.models
+        if models.joint:  # the first step's gap depends on the policy
             return np.ones((n, n), dtype=np.bool_)
-        conditional = condition_members(family, self.cover.base, self.members)
-        slack = ROUNDING * family.horizon
+        conditional = condition_members(models, self.cover.base, self.members)
+        slack = ROUNDING * models.horizon
         return bound_low(conditional, self.radius + slack, below_diagonal(n))[1].T
 
     def _compiled(self, block: range) -> None:
-        cover, family = self.cover, self.cover.family
-        assert isinstance(family, CompiledFamily)
+        cover, models = self.cover, self.cover.models
+        assert isinstance(models.source, CompiledSource)
         sizes = np.array([len(rows) for rows in cover.rows], dtype=np.int64)
-        grid = np.concatenate(cover.rows) if cover.rows else np.empty((0, family.n_actions))
+        grid = np.concatenate(cover.rows) if cover.rows else np.empty((0, models.n_actions))
         status = cover_kernels.cover_centres(
-            family.prepare, family.fill, family.common, family.thetas, self.members, cover.base, cover.cells,
-            np.cumsum(sizes) - sizes, sizes, grid, family.joint, family.aux_size, self._pairs, self.radius,
+            models.prepare, models.fill, models.common, models.thetas, self.members, cover.base, cover.cells,
+            np.cumsum(sizes) - sizes, sizes, grid, models.joint, models.aux_size, self._pairs, self.radius,
             block.start, self.central[block.start : block.stop], self.count[block.start : block.stop],
         )  # fmt: skip
-        family.refuse_status(status, "looking for central models")
+        models.refuse_status(status, "looking for central models")
 
     def _called(self, block: range) -> None:
         """The same for games of NumPy functions, and where rewards are unknown, point by point."""
         for point in block:
-            conditional = condition_members(self.cover.family, self.cover.policy(point), self.members)
+            conditional = condition_members(self.cover.models, self.cover.policy(point), self.members)
             hoods = find_neighbourhoods(conditional, self.radius)
             self.central[point], self.count[point] = hoods.central, hoods.counts.max()
 
@@ -329,15 +317,15 @@ class BridgeModel(_Bridge):
         self.centres = Centres(self.cover, self.members, self.radius)
 
     def tables(self, policy: Floats) -> tuple[Floats, Floats]:
-        family = self.family
-        rows = np.zeros((family.horizon, family.n_states, family.n_actions, family.n_states))
+        models = self.models
+        rows = np.zeros((models.horizon, models.n_states, models.n_actions, models.n_states))
         rewards = np.zeros(rows.shape[:3])
         total = 0.0
         for places, weights in self._near(policy):
             members = self.members[self.centres.central[self.cover.points(places)]]
             policies = self.cover.policies(places)
-            conditionals = family.condition(members, policies, np.arange(len(places)))
-            _add_rows(family, members, conditionals.aux, weights, rows)
+            conditionals = models.condition(members, policies, np.arange(len(places)))
+            _add_rows(models, members, conditionals.aux, weights, rows)
             rewards += weighted_sum(weights, conditionals.reward)
             total += float(weights.sum())
         return rows / total, rewards / total

@@ -218,11 +218,11 @@ def certify_bridge(near: NearDistances, gaps: Floats, beta: float, members: Inte
 
 
 def _condition(models: ModelClass, policy: ArrayLike, members: Any) -> ConditionalClass:
-    family = require_class("models", models)._family
-    pi = family.policy("policy", policy)
-    everybody = np.arange(len(models), dtype=np.int64)
+    require_class("models", models)
+    pi = models.policy("policy", policy)
+    everybody = models.members
     return condition_members(
-        family, pi, everybody if members is None else member_indices("members", members, len(models))
+        models, pi, everybody if members is None else member_indices("members", members, len(models))
     )
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import Floats, Integers, policy_array
-from fastmfg.games.family import Family
 from fastmfg.games.model_class import ModelClass, require_class
 from fastmfg.memory import require_numbers
 from fastmfg.planning.evaluate import back_up, map_blocks
@@ -20,12 +19,12 @@ KNOWN: Floats = np.empty((0, 0, 0, 0))
 
 @dataclass(frozen=True)
 class ConditionalClass:
-    """Conditional models of some members of a family under one reference policy.
+    """Conditional models of some members of a class under one reference policy.
 
-    Positions 0..n-1 refer to `members`, not to the family.
+    Positions 0..n-1 refer to `members`, not to the class.
     """
 
-    family: Family
+    models: ModelClass
     policy: Floats  # [H, S, A]
     members: Integers  # [n]
     density: Floats  # [n, H, S]
@@ -35,60 +34,60 @@ class ConditionalClass:
     @property
     def arrays(self) -> tuple[Any, ...]:
         """What kernels that compare models begin with."""
-        f = self.family
+        f = self.models
         return f.fill, f.common, f.thetas, self.members, self.aux, self.reward
 
     def restrict(self, positions: Integers) -> ConditionalClass:
         return ConditionalClass(
-            self.family, self.policy, self.members[positions], self.density[positions], self.aux[positions],
+            self.models, self.policy, self.members[positions], self.density[positions], self.aux[positions],
             self.reward[positions] if self.reward.size else KNOWN,
         )  # fmt: skip
 
 
-def condition_members(family: Family, policy: Floats, members: Integers) -> ConditionalClass:
+def condition_members(models: ModelClass, policy: Floats, members: Integers) -> ConditionalClass:
     """Conditional models of the members under one checked policy, in parallel."""
 
     def densities(block: Integers) -> tuple[Floats, Floats]:
-        return family.densities_under(members[block], policy)
+        return models.densities_under(members[block], policy)
 
-    rewards = 0 if family.noise is None else family.n_states * family.n_actions
-    each = family.horizon * (family.n_states + family.aux_size + rewards)
+    rewards = 0 if models.reward_noise is None else models.n_states * models.n_actions
+    each = models.horizon * (models.n_states + models.aux_size + rewards)
     numbers = 2 * members.size * each
     require_numbers(f"conditioning {members.size} models on a policy", numbers, "take fewer models or a smaller game")
-    parts = list(map_blocks(densities, family, members.size))
+    parts = list(map_blocks(densities, models, members.size))
     density, aux = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    conditional = ConditionalClass(family, policy, members, density, aux)
-    return conditional if family.noise is None else replace(conditional, reward=_rewards(conditional))
+    conditional = ConditionalClass(models, policy, members, density, aux)
+    return conditional if models.reward_noise is None else replace(conditional, reward=_rewards(conditional))
 
 
 def _rewards(conditional: ConditionalClass) -> Floats:
     """Rewards [n, H, S, A] of each model at its own density, in parallel."""
-    family, policies = conditional.family, conditional.policy[None]
+    models, policies = conditional.models, conditional.policy[None]
 
     def rewards(block: Integers) -> Floats:
         zeros = np.zeros(block.size, dtype=np.int64)
-        return family.rewards(conditional.members[block], conditional.density[block], policies, zeros)
+        return models.rewards(conditional.members[block], conditional.density[block], policies, zeros)
 
-    return np.concatenate(list(map_blocks(rewards, family, conditional.members.size)))
+    return np.concatenate(list(map_blocks(rewards, models, conditional.members.size)))
 
 
 def condition_class(models: ModelClass, policy: ArrayLike) -> ConditionalClass:
     """All models of a class under a policy [H, S, A], which is checked."""
-    family = require_class("models", models)._family
+    require_class("models", models)
     pi = policy_array("policy", policy, models.legal, models.horizon)
-    return condition_members(family, pi, np.arange(len(models), dtype=np.int64))
+    return condition_members(models, pi, models.members)
 
 
 def conditional_gaps(conditional: ConditionalClass) -> Floats:
     """NE gaps ``E_M(pi)`` [n] of the reference policy in each model, in parallel."""
-    family, policies = conditional.family, conditional.policy[None]
+    models, policies = conditional.models, conditional.policy[None]
 
     def gaps(block: Integers) -> Floats:
         members, zeros = conditional.members[block], np.zeros(block.size, dtype=np.int64)
         if conditional.reward.size:
             rewards = conditional.reward[block]
         else:
-            rewards = family.rewards(members, conditional.density[block], policies, zeros)
-        return back_up(family, members, conditional.aux[block], rewards, policies, zeros).gap
+            rewards = models.rewards(members, conditional.density[block], policies, zeros)
+        return back_up(models, members, conditional.aux[block], rewards, policies, zeros).gap
 
-    return np.concatenate(list(map_blocks(gaps, family, conditional.members.size)))
+    return np.concatenate(list(map_blocks(gaps, models, conditional.members.size)))

@@ -21,11 +21,12 @@ from fastmfg.comparing.conditional import ConditionalClass, condition_class
 from fastmfg.comparing.tiles import Tiles, Wanted, below_diagonal, start_order, tile_distances, wanted_pairs
 from fastmfg.executors import Executor, Tick, blocks, map_tasks
 from fastmfg.games.checks import Floats, Integers
+from fastmfg.games.game import Game
 from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import distance as distance_kernels
 from fastmfg.memory import require_numbers
 from fastmfg.planning.condition import occupancies
-from fastmfg.planning.evaluate import back_up
+from fastmfg.planning.evaluate import back_up_one
 
 
 def require_pairs(n: int, matrices: int) -> None:
@@ -102,7 +103,7 @@ def bound_low(conditional: ConditionalClass, radius: float, wanted: Wanted) -> t
     n = conditional.members.size
     require_pairs(n, 2)
     low, under = np.zeros((n, n)), np.zeros((n, n), dtype=np.bool_)
-    f = conditional.family
+    f = conditional.models
     order = start_order(f)
 
     def bounds(_: ConditionalClass, rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
@@ -120,7 +121,7 @@ def bound_high(conditional: ConditionalClass, radius: float, wanted: Wanted, low
     """The upper bound of the wanted pairs, and which of them it puts at or under `radius`; others are given up."""
     n = conditional.members.size
     high, under = np.full((n, n), np.inf), np.zeros((n, n), dtype=np.bool_)
-    f = conditional.family
+    f = conditional.models
 
     def bounds(_: ConditionalClass, rows: Integers, cols: Integers, block: Wanted) -> tuple[Wanted, Floats]:
         out = np.ascontiguousarray(low[np.ix_(rows, cols)])
@@ -156,7 +157,7 @@ def upper_bounds(models: ModelClass, policy: ArrayLike) -> Floats:
 
 def row_gaps(conditional: ConditionalClass, m: int, n: int) -> Floats:
     """``gap_h(s,a)`` [H, S, A] of the models at two positions."""
-    f = conditional.family
+    f = conditional.models
     gap = np.empty((f.horizon, f.n_states, f.n_actions))
     status = distance_kernels.row_gaps(*conditional.arrays, m, n, gap)
     f.refuse_status(status, "comparing models")
@@ -165,19 +166,15 @@ def row_gaps(conditional: ConditionalClass, m: int, n: int) -> Floats:
 
 def pair_deviation(conditional: ConditionalClass, m: int, n: int) -> tuple[float, Integers]:
     """The directed distance from position m to n, and the actions [H, S] of the deviation that attains it."""
-    f = conditional.family
-    legal = f.common.legal
-    uniform = np.tile(legal / legal.sum(axis=1, keepdims=True), (f.horizon, 1, 1))
-    zero = np.zeros(1, dtype=np.int64)
-    values = back_up(
-        f, conditional.members[[m]], conditional.aux[[m]], row_gaps(conditional, m, n)[None], uniform[None], zero
-    )
+    game: Game = conditional.models[int(conditional.members[m])]
+    gaps = row_gaps(conditional, m, n)[None]
+    values = back_up_one(game, conditional.aux[[m]], gaps, game.uniform_policy())
     return float(values.best_return[0]), values.greedy[0]
 
 
 def deviation_distances(conditional: ConditionalClass, deviations: Floats) -> Floats:
     """``d_dev(M, N | pi)`` [D, n, n] of given deviations [D, H, S, A]: policy evaluation instead of a maximum."""
-    f, n, D = conditional.family, conditional.members.size, len(deviations)
+    f, n, D = conditional.models, conditional.members.size, len(deviations)
     require_pairs(n, D)
     result = np.zeros((D, n, n))
     dev = np.arange(D, dtype=np.int64)

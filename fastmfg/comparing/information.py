@@ -80,22 +80,18 @@ class _Side:
     """Information under one reference policy: ``nats [n, H, S, A]``, and the true model's rows ``[H, S, A, S]``."""
 
     def __init__(self, models: ModelClass, true: int, others: Integers, policy: Floats) -> None:
-        family = models._family
         members = np.concatenate([[true], others])
-        conditional = condition_members(family, policy, members)
+        conditional = condition_members(models, policy, members)
 
         def table(position: int) -> Floats:
-            density = conditional.density[position]
-            steps = range(family.horizon)
-            member = int(members[position])
-            return np.stack([family.transition_at(member, h, family.population(density[h], policy[h])) for h in steps])
+            return models.transitions_along(int(members[position]), conditional.density[position], policy)
 
         self.initial, self.legal = models.initial, models.legal
         self.rows = rows = table(0)
         positions = range(1, members.size)
-        self.nats = np.stack(list(map_tasks(lambda i: divergence(rows, table(i)), positions, parallel=family.parallel)))
-        if family.noise is not None:  # what a reward observed tells comes on top: it is independent of the successor
-            self.nats += family.noise.divergence(conditional.reward[:1], conditional.reward[1:])
+        self.nats = np.stack(list(map_tasks(lambda i: divergence(rows, table(i)), positions, parallel=models.parallel)))
+        if models.reward_noise is not None:  # an observed reward is independent of the successor: what it tells adds up
+            self.nats += models.reward_noise.divergence(conditional.reward[:1], conditional.reward[1:])
         reached = self._reachable()
         infinite = np.isinf(self.nats)
         self.sure = (infinite & reached & self.legal).any(axis=(1, 2, 3))  # [n]

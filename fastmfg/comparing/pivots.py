@@ -111,7 +111,7 @@ def pivot_counts(tiles: Tiles, radius: float, mark: Mark = lambda i, j: None) ->
 
     `mark` is told of the positions of near pairs, of some of them twice where an executor ends up with all pairs.
     """
-    n, slack = len(tiles), ROUNDING * tiles.family.horizon
+    n, slack = len(tiles), ROUNDING * tiles.models.horizon
     pivots, stretches = pivots_of(n), tiles.stretches()
     states = [(pivots, cols, PIVOT_STATES) for cols in stretches]
     sums = np.concatenate(list(tiles.map(tile_sums, states)), axis=1)
@@ -164,7 +164,7 @@ class Counts:
 
     def decide(self, tiles: Tiles, tasks: Iterable[tuple[Any, ...]], radius: float) -> None:
         """Count the near pairs of tiles (rows, columns), or (rows, columns, wanted)."""
-        near = partial(near_pairs, radius=radius, slack=ROUNDING * tiles.family.horizon)
+        near = partial(near_pairs, radius=radius, slack=ROUNDING * tiles.models.horizon)
         sent: deque[tuple[Integers, Integers]] = deque()
 
         def remembered() -> Iterator[tuple[Any, ...]]:

@@ -26,11 +26,18 @@ from fastmfg.comparing.conditional import condition_members
 from fastmfg.comparing.policies import policy_batch
 from fastmfg.comparing.tiles import pair_blocks
 from fastmfg.executors import blocks, map_tasks
-from fastmfg.games.checks import Floats, Integers, float_array, frozen, real, refuse_non_distributions, whole
-from fastmfg.games.family import DENSITY_TOLERANCE, CallableFamily, Family
+from fastmfg.games.checks import (
+    DENSITY_TOLERANCE,
+    Floats,
+    Integers,
+    float_array,
+    frozen,
+    real,
+    refuse_non_distributions,
+    whole,
+)
 from fastmfg.games.model_class import ModelClass, require_class
 from fastmfg.kernels import pmbed as kernels
-from fastmfg.kernels.prepare import prepare_steps
 
 MOST_FLAGS = 1 << 34
 """Pairs of models times elements, at most: 2 GiB of flags."""
@@ -62,14 +69,14 @@ class EluderDimension:
 class Rows:
     """Rows of all models at one step, under T populations."""
 
-    family: Family
+    models: ModelClass
     h: int
     aux: Floats  # [n, T, *]
     eps: float
 
     def gaps(self, elements: Integers, first: Integers, second: Integers) -> Floats:
         """Gaps [E, P] of elements [E, 3] (t, s, a) for pairs of models."""
-        f, members = self.family, np.arange(len(self.family), dtype=np.int64)
+        f, members = self.models, self.models.members
 
         def task(block: range) -> Floats:
             chosen = np.ascontiguousarray(elements[block.start : block.stop])
@@ -111,13 +118,13 @@ def pmbed(models: ModelClass, policies: ArrayLike, eps: float, *, true_model: in
     Gaps and their sums are compared with eps and eps^2 as they are computed: within rounding of a tie a verdict is
     arbitrary. The dimension is not monotone in eps.
     """
-    family = require_class("models", models)._family
+    require_class("models", models)
     checked, bound = policy_batch("policies", policies, models), real("eps", eps, 0.0)
-    _refuse_large(family, 1)
+    _refuse_large(models, 1)
     true = None if true_model is None else whole("true_model", true_model, 0)
-    if true is not None and true >= len(family):
-        raise IndexError(f"true_model is {true}: model indices run from 0 to {len(family) - 1}")
-    return _largest(_rows_of_policies(family, checked, bound, true), slice(1, 3))
+    if true is not None and true >= len(models):
+        raise IndexError(f"true_model is {true}: model indices run from 0 to {len(models) - 1}")
+    return _largest(_rows_of_policies(models, checked, bound, true), slice(1, 3))
 
 
 def mbed(models: ModelClass, densities: ArrayLike, eps: float) -> EluderDimension:
@@ -129,14 +136,14 @@ def mbed(models: ModelClass, densities: ArrayLike, eps: float) -> EluderDimensio
     densities : [D, S], or [D, S, A] where models see the joint population
     eps : float > 0
     """
-    family = require_class("models", models)._family
-    shape = (family.n_states, family.n_actions) if family.joint else (family.n_states,)
+    require_class("models", models)
+    shape = (models.n_states, models.n_actions) if models.joint else (models.n_states,)
     seen = float_array("densities", densities, (None, *shape)).reshape(-1, int(np.prod(shape)))
     refuse_non_distributions("densities", seen, DENSITY_TOLERANCE)
     bound = real("eps", eps, 0.0)
-    _refuse_large(family, len(seen))
-    aux = np.stack([_aux_under(family, np.tile(mu, (family.horizon, 1))) for mu in seen], axis=2)  # [n, H, D, *]
-    steps = (Rows(family, h, np.ascontiguousarray(aux[:, h]), bound) for h in range(family.horizon))
+    _refuse_large(models, len(seen))
+    aux = np.stack([_aux_under(models, np.tile(mu, (models.horizon, 1))) for mu in seen], axis=2)  # [n, H, D, *]
+    steps = (Rows(models, h, np.ascontiguousarray(aux[:, h]), bound) for h in range(models.horizon))
     return _largest(((None, rows) for rows in steps), slice(0, 3))
 
 
@@ -174,39 +181,28 @@ def _measure(policy: int | None, rows: Rows, known: int) -> _Cell:
     return _Cell(policy, rows.h, found, elements[found.elements], pairs[found.witnesses])
 
 
-def _rows_of_policies(family: Family, policies: Floats, eps: float, true: int | None) -> Iterator[tuple[int, Rows]]:
+def _rows_of_policies(models: ModelClass, policies: Floats, eps: float, true: int | None) -> Iterator[tuple[int, Rows]]:
     """Rows of all models at every step of every policy; the first step but once, as no policy moves it."""
-    members = np.arange(len(family), dtype=np.int64)
+    members = models.members
     for i, pi in enumerate(policies):
         if true is None:
-            aux = condition_members(family, pi, members).aux
+            aux = condition_members(models, pi, members).aux
         else:
-            density = family.densities(members[[true]], pi[None], np.zeros(1, dtype=np.int64))[0][0]
-            aux = _aux_under(family, np.stack([family.population(mu, p) for mu, p in zip(density, pi, strict=True)]))
-        for h in range(family.horizon):
-            if h > 0 or i == 0 or family.joint:
-                yield i, Rows(family, h, np.ascontiguousarray(aux[:, h : h + 1]), eps)
+            density = models.densities(members[[true]], pi[None], np.zeros(1, dtype=np.int64))[0][0]
+            aux = _aux_under(models, models.population_views(density, pi))
+        for h in range(models.horizon):
+            if h > 0 or i == 0 or models.joint:
+                yield i, Rows(models, h, np.ascontiguousarray(aux[:, h : h + 1]), eps)
 
 
-def _aux_under(family: Family, population: Floats) -> Floats:
+def _aux_under(models: ModelClass, population: Floats) -> Floats:
     """`aux` [n, H, *] of all models under one population [H, *]."""
-    aux = np.empty((len(family), family.horizon, family.aux_size))
-    for m in range(len(family)):
-        if isinstance(family, CallableFamily):
-            for h, seen in enumerate(population):
-                aux[m, h] = family.transition_at(m, h, seen).ravel()
-            continue
-        status = prepare_steps(family.prepare, family.common.shared, family.thetas[m], population, aux[m])
-        if status != 0:
-            raise ValueError(
-                f"prepare returned {family.status_text(status)} for {family.name_of(m)} under a population given"
-            )
-    return aux
+    return np.stack([models.aux_under(m, population, "given") for m in range(len(models))])
 
 
 def tabulate(rows: Rows) -> tuple[eluder.Table, Integers, Integers]:
     """The table of one step; its elements [X, 3] (t, s, a), and its pairs of models [P, 2]."""
-    f, n = rows.family, len(rows.family)
+    f, n = rows.models, len(rows.models)
     tasks = list(pair_blocks(f, n))
     parts = list(map_tasks(lambda task: _exceeding(rows, *task), tasks))
     T, S, A = rows.aux.shape[1], f.n_states, f.n_actions
@@ -230,7 +226,7 @@ def tabulate(rows: Rows) -> tuple[eluder.Table, Integers, Integers]:
 
 def _exceeding(rows: Rows, r: Integers, c: Integers) -> tuple[eluder.Words, Integers, Integers]:
     """Flags of a block of pairs at all elements, the room of these pairs, and their models; padded to words of 64."""
-    f = rows.family
+    f = rows.models
     wanted = np.ascontiguousarray(r[:, None] > c)
     i, j = np.nonzero(wanted)
     members, S, A = np.arange(len(f), dtype=np.int64), f.n_states, f.n_actions
@@ -267,17 +263,17 @@ def room_of(bins: NDArray[np.int32]) -> Integers:
 def _refuse_fault(rows: Rows, fault: Integers) -> None:
     place, a, i, j = (int(x) for x in fault)
     if place >= 0:
-        t, s = divmod(place, rows.family.n_states)
+        t, s = divmod(place, rows.models.n_states)
         raise ValueError(
             f"the transition row of model {i} or {j}, step {rows.h}, state {s}, action {a} is no distribution under "
             f"population {t}"
         )
 
 
-def _refuse_large(family: Family, n_populations: int) -> None:
-    flags = len(family) ** 2 // 2 * n_populations * family.n_states * family.n_actions
+def _refuse_large(models: ModelClass, n_populations: int) -> None:
+    flags = len(models) ** 2 // 2 * n_populations * models.n_states * models.n_actions
     if flags > MOST_FLAGS:
         raise ValueError(
-            f"{len(family)} models, {n_populations} populations, {family.n_states} states and {family.n_actions} "
+            f"{len(models)} models, {n_populations} populations, {models.n_states} states and {models.n_actions} "
             f"actions make {flags:.2g} pairs of models times rows, more than {MOST_FLAGS:.2g}: take fewer models"
         )

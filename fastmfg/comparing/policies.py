@@ -18,5 +18,5 @@ def policy_batch(name: str, policies: Any, models: ModelClass) -> Floats:
         raise TypeError(f"{name} must be policies [N, H, S, A], got {policies!r}") from None
     if not given:
         raise ValueError(f"{name} is empty: at least one policy [H, S, A] is needed")
-    checked: Floats = np.stack([models._family.policy(f"{name}[{i}]", policy) for i, policy in enumerate(given)])
+    checked: Floats = np.stack([models.policy(f"{name}[{i}]", policy) for i, policy in enumerate(given)])
     return checked

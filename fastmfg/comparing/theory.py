@@ -184,8 +184,8 @@ def refuse_unscaled(models: ModelClass, policies: Any = None) -> tuple[float, fl
     ValueError
         Names the reward at fault, and how to scale rewards and epsilon.
     """
-    family = require_class("models", models)._family
-    legal = family.common.legal
+    require_class("models", models)
+    legal = models.common.legal
     if policies is None:
         policies = models[0].uniform_policy()[None]
     checked = policy_batch("policies", policies, models)
@@ -193,9 +193,9 @@ def refuse_unscaled(models: ModelClass, policies: Any = None) -> tuple[float, fl
     def rewards(block: Any) -> Floats:
         members = np.repeat(block, len(checked))
         of = np.tile(np.arange(len(checked), dtype=np.int64), block.size)
-        return family.condition(members, checked, of).reward
+        return models.condition(members, checked, of).reward
 
-    r = np.concatenate(list(map_blocks(rewards, family, len(models))))  # [M * N, H, S, A]
+    r = np.concatenate(list(map_blocks(rewards, models, len(models))))  # [M * N, H, S, A]
     found = r[..., legal]
     low, high = float(found.min()), float(found.max())
     if low < -RANGE_TOLERANCE or found.max(axis=-1).sum(axis=-1).max() > 1.0 + RANGE_TOLERANCE:

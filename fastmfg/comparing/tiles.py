@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike, NDArray
 from fastmfg.comparing.conditional import ConditionalClass, condition_members
 from fastmfg.executors import Executor, Tick, blocks, items_a_task, map_tasks
 from fastmfg.games.checks import Floats, Integers
-from fastmfg.games.family import Family
 from fastmfg.games.model_class import ModelClass, require_class
 from fastmfg.games.spread import spread
 from fastmfg.kernels import distance as kernels
@@ -40,14 +39,14 @@ WINDOW = 192
 """Models on a side of an executor's tile of which few pairs are wanted, about: their matrices take 0.3 GB at worst."""
 
 
-def block_side(family: Family) -> int:
+def block_side(models: ModelClass) -> int:
     """Models on a side of a block of pairs."""
-    return math.isqrt(items_a_task(family.row_entries, kernels.PAIR_BLOCK**2))
+    return math.isqrt(items_a_task(models.row_entries, kernels.PAIR_BLOCK**2))
 
 
-def pair_blocks(family: Family, n: int, many: int = 1) -> Iterator[tuple[Integers, Integers]]:
+def pair_blocks(models: ModelClass, n: int, many: int = 1) -> Iterator[tuple[Integers, Integers]]:
     """Rows and columns that cover the pairs i > j of n models, so many blocks a side; the cut depends on sizes."""
-    edges = [np.arange(block.start, block.stop) for block in blocks(n, many * block_side(family))]
+    edges = [np.arange(block.start, block.stop) for block in blocks(n, many * block_side(models))]
     for a in range(len(edges)):
         for b in range(a + 1):
             if edges[a][-1] > edges[b][0]:  # the last block may hold one model, and so no pair with itself
@@ -63,7 +62,7 @@ def below_diagonal(n: int) -> Wanted:
 class Tiles:
     """Models under one policy, to be compared tile by tile; positions 0..n-1 refer to `members`."""
 
-    family: Family
+    models: ModelClass
     policy: Floats  # [H, S, A]
     members: Integers  # [n]
     conditional: ConditionalClass | None  # None: an executor's processes condition models where they compare them
@@ -73,15 +72,15 @@ class Tiles:
     @staticmethod
     def of(conditional: ConditionalClass, tick: Tick | None = None) -> Tiles:
         """Models that are conditioned already, compared by this process's threads."""
-        return Tiles(conditional.family, conditional.policy, conditional.members, conditional, tick=tick)
+        return Tiles(conditional.models, conditional.policy, conditional.members, conditional, tick=tick)
 
     @staticmethod
     def of_class(models: ModelClass, policy: ArrayLike, executor: Executor | None, tick: Tick | None) -> Tiles:
         """All models of a class under a policy [H, S, A], which is checked."""
-        family = require_class("models", models)._family
-        pi, every = family.policy("policy", policy), np.arange(len(models), dtype=np.int64)
-        conditional = condition_members(family, pi, every) if executor is None else None
-        return Tiles(family, pi, every, conditional, executor, tick)
+        models = require_class("models", models)
+        pi, every = models.policy("policy", policy), np.arange(len(models), dtype=np.int64)
+        conditional = condition_members(models, pi, every) if executor is None else None
+        return Tiles(models, pi, every, conditional, executor, tick)
 
     def __len__(self) -> int:
         return self.members.size
@@ -93,18 +92,18 @@ class Tiles:
 
     def pairs(self) -> Iterator[tuple[Integers, Integers]]:
         """Tiles (rows, columns) that cover the pairs i > j; the cut depends on sizes alone."""
-        many = max(1, min(MOST_BLOCKS, len(self) // (block_side(self.family) * SQUARES_A_SIDE)))
-        return pair_blocks(self.family, len(self), 1 if self.conditional is not None else many)
+        many = max(1, min(MOST_BLOCKS, len(self) // (block_side(self.models) * SQUARES_A_SIDE)))
+        return pair_blocks(self.models, len(self), 1 if self.conditional is not None else many)
 
     def stretches(self) -> list[Integers]:
         """All positions, cut into columns of tiles that have few rows."""
-        size = block_side(self.family) * (1 if self.conditional is not None else STRETCH)
+        size = block_side(self.models) * (1 if self.conditional is not None else STRETCH)
         return [np.arange(block.start, block.stop) for block in blocks(len(self), size)]
 
     @property
     def window(self) -> int:
         """Models on a side of a tile of which few pairs are wanted."""
-        side = block_side(self.family)
+        side = block_side(self.models)
         return side if self.conditional is not None else side * max(1, WINDOW // side)
 
     def map(self, function: Callable[..., Result], tiles: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
@@ -115,7 +114,7 @@ class Tiles:
         if self.conditional is None:
             tasks = [(self.members[rows], self.members[cols], *what) for rows, cols, *what in tiles]
             compare = partial(_compare, function=function, policy=self.policy)
-            yield from spread(compare, self.family, tasks, self.executor, self.tick)
+            yield from spread(compare, self.models, tasks, self.executor, self.tick)
             return
         conditional = self.conditional
         if self.tick is not None:
@@ -126,11 +125,11 @@ class Tiles:
             yield result
 
 
-def _compare(family: Family, tile: tuple[Any, ...], function: Callable[..., Result], policy: Floats) -> Result:
+def _compare(models: ModelClass, tile: tuple[Any, ...], function: Callable[..., Result], policy: Floats) -> Result:
     """Condition the models of a tile of members, and compare them."""
     rows, cols, *what = tile
     members, at = np.unique(np.concatenate([rows, cols]), return_inverse=True)
-    return function(condition_members(family, policy, members), at[: rows.size], at[rows.size :], *what)
+    return function(condition_members(models, policy, members), at[: rows.size], at[rows.size :], *what)
 
 
 def wanted_pairs(rows: Integers, cols: Integers) -> Wanted:
@@ -138,9 +137,9 @@ def wanted_pairs(rows: Integers, cols: Integers) -> Wanted:
     return np.greater.outer(rows, cols)
 
 
-def _blocks_of(family: Family, wanted: Wanted) -> Iterator[tuple[slice, slice]]:
+def _blocks_of(models: ModelClass, wanted: Wanted) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of a tile's blocks that hold a wanted pair."""
-    side = block_side(family)
+    side = block_side(models)
     for rows in blocks(wanted.shape[0], side):
         for cols in blocks(wanted.shape[1], side):
             block = slice(rows.start, rows.stop), slice(cols.start, cols.stop)
@@ -148,9 +147,9 @@ def _blocks_of(family: Family, wanted: Wanted) -> Iterator[tuple[slice, slice]]:
                 yield block
 
 
-def start_order(family: Family) -> Integers:
+def start_order(models: ModelClass) -> Integers:
     """States, those where most agents start first."""
-    return np.argsort(-family.common.initial, kind="stable")
+    return np.argsort(-models.common.initial, kind="stable")
 
 
 def tile_distances(
@@ -159,10 +158,10 @@ def tile_distances(
     """Directed distances [R, C, 2] of the wanted pairs (i > j by default), from rows and columns; NaN for others."""
     wanted = wanted_pairs(rows, cols) if wanted is None else wanted
     out = np.full((*wanted.shape, 2), np.nan)
-    for r, c in _blocks_of(conditional.family, wanted):
+    for r, c in _blocks_of(conditional.models, wanted):
         block, found = np.ascontiguousarray(wanted[r, c]), np.full((*wanted[r, c].shape, 2), np.nan)
         status = kernels.block_distances(*conditional.arrays, rows[r], cols[c], block, found)
-        conditional.family.refuse_status(status, "comparing models")
+        conditional.models.refuse_status(status, "comparing models")
         out[r, c] = found
     return out
 
@@ -175,7 +174,7 @@ def near_pairs(
 
     The stages: lower bounds, upper bounds, exact distances. Bounds within `slack` of the radius decide nothing.
     """
-    f, arrays = conditional.family, conditional.arrays
+    f, arrays = conditional.models, conditional.arrays
     wanted = wanted_pairs(rows, cols) if wanted is None else wanted
     near, decided, order = np.zeros(wanted.shape, dtype=np.bool_), np.zeros(3, dtype=np.int64), start_order(f)
     for r, c in _blocks_of(f, wanted):
@@ -202,16 +201,16 @@ def near_pairs(
 def tile_sums(conditional: ConditionalClass, rows: Integers, cols: Integers, n_states: int) -> Floats:
     """``sum of mu1(s) max_a gap_1(s,a)`` over the states where most agents start, so many of them, [R, C]."""
     wanted, out = np.ones((rows.size, cols.size), dtype=np.bool_), np.zeros((rows.size, cols.size))
-    order = start_order(conditional.family)[:n_states]
+    order = start_order(conditional.models)[:n_states]
     status = kernels.block_lower_bounds(*conditional.arrays, order, rows, cols, wanted, np.inf, out)
-    conditional.family.refuse_status(status, "comparing models")
+    conditional.models.refuse_status(status, "comparing models")
     return out
 
 
 def tile_tops(conditional: ConditionalClass, rows: Integers, cols: Integers) -> Floats:
     """Upper bounds of d, [R, C]."""
-    out = tile_sums(conditional, rows, cols, conditional.family.n_states)
+    out = tile_sums(conditional, rows, cols, conditional.models.n_states)
     wanted = np.ones(out.shape, dtype=np.bool_)
     status = kernels.block_upper_bounds(*conditional.arrays, rows, cols, wanted, np.inf, out)
-    conditional.family.refuse_status(status, "comparing models")
+    conditional.models.refuse_status(status, "comparing models")
     return out

@@ -7,7 +7,8 @@ from fastmfg.games.grid_game import grid_game
 from fastmfg.games.linear import LinearClass, linear_class
 from fastmfg.games.model_class import ModelClass
 from fastmfg.games.multi_type import MultiTypeGame
-from fastmfg.games.multi_type_class import MultiTypeClass, product_class
+from fastmfg.games.multi_type_class import MultiTypeClass
+from fastmfg.games.product import product_class
 from fastmfg.games.reward_noise import RewardNoise
 from fastmfg.games.simulation import Population
 

@@ -20,6 +20,9 @@ Integers = NDArray[np.int64]
 TOLERANCE = 1e-9
 """Probabilities must sum to one within this; they are never renormalised."""
 
+DENSITY_TOLERANCE = 1e-6
+"""Densities sum to one within this: many steps add the tolerance of rows up."""
+
 LARGE = 1_000_000
 """Entries of a policy that are looked at by a kernel first; what is wrong is found out only where something is."""
 
@@ -101,6 +104,21 @@ def refuse_non_distributions(name: str, array: Floats, tolerance: float = TOLERA
             f"{where} sums to {float(totals[index])!r}: probabilities must sum to 1 within {tolerance:g} "
             "(nothing is renormalised)"
         )
+
+
+def row_text(row: Floats) -> str:
+    """What is wrong with a row that should be a distribution."""
+    if np.isfinite(row).all() and row.min() >= 0:
+        return f"sums to {float(row.sum())!r}, not to 1 within 1e-9"
+    x = int(np.argmax(~(row >= 0) | np.isinf(row)))
+    return f"gives state {x} the probability {row[x]} (NaN also where the filler wrote nothing)"
+
+
+def population_kind(population: str) -> bool:
+    """Whether functions see the joint [S, A] rather than the state density [S]."""
+    if population not in ("state", "joint"):
+        raise ValueError(f"population must be 'state' or 'joint', got {population!r}")
+    return population == "joint"
 
 
 def initial_density(initial: ArrayLike, n_states: int | None = None) -> Floats:

@@ -1,20 +1,69 @@
-"""One known mean-field game ``(mu1, S, A, H, P, r)`` (Huang, He, Krause 2024, Section 2)."""
+"""One known mean-field game ``(mu1, S, A, H, P, r)`` (Huang, He, Krause 2024, Section 2): a class and an index."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmfg.games.checks import Floats, float_array, initial_density, refuse_non_distributions, whole
-from fastmfg.games.family import DENSITY_TOLERANCE, CallableFamily, Family, StepFunction, called, population_kind
+from fastmfg.games.checks import (
+    DENSITY_TOLERANCE,
+    Floats,
+    Integers,
+    float_array,
+    initial_density,
+    population_kind,
+    refuse_non_distributions,
+    whole,
+)
+from fastmfg.games.functions import FunctionSource, StepFunction, called
 from fastmfg.games.grid import Grid
+from fastmfg.games.layout import Layout
+from fastmfg.games.model_class import ModelClass
 from fastmfg.games.reward_noise import RewardNoise
+from fastmfg.games.sources import Source
 from fastmfg.memory import require_numbers
 
 
-class Game:
+class OfClass:
+    """What is made of a class and is like it: a game, a bridge model."""
+
+    models: ModelClass
+    """The class."""
+
+    @property
+    def n_states(self) -> int:
+        """S."""
+        return self.models.n_states
+
+    @property
+    def n_actions(self) -> int:
+        """A."""
+        return self.models.n_actions
+
+    @property
+    def horizon(self) -> int:
+        """H."""
+        return self.models.horizon
+
+    @property
+    def initial(self) -> Floats:
+        """Start distribution mu1 [S], read-only."""
+        return self.models.initial
+
+    @property
+    def legal(self) -> NDArray[np.bool_]:
+        """Legal actions [S, A], read-only."""
+        return self.models.legal
+
+    @property
+    def layout(self) -> Layout | None:
+        """Where the types of agents lie, when there are several."""
+        return self.models.layout
+
+
+class Game(OfClass):
     """A finite-horizon mean-field game.
 
     Parameters
@@ -32,6 +81,8 @@ class Game:
         Legal actions; all by default. Every state needs one.
     population : "state" or "joint"
         Whether functions see the state density [S] or the joint state-action density [S, A].
+    grid : Grid, optional
+        Where states lie, when they are cells of a grid.
 
     Raises
     ------
@@ -45,6 +96,9 @@ class Game:
     `ModelClass.from_filler`, `ModelClass.from_tables`, `LinearClass`.
     """
 
+    index: int
+    """Which model of its class the game is."""
+
     def __init__(
         self,
         initial: ArrayLike,
@@ -54,6 +108,7 @@ class Game:
         horizon: int,
         legal: ArrayLike | None = None,
         population: str = "state",
+        grid: Grid | None = None,
     ) -> None:
         for name, function in (("transition", transition), ("reward", reward)):
             if not callable(function):
@@ -62,87 +117,84 @@ class Game:
         steps = whole("horizon", horizon, 1)
         joint = population_kind(population)
         n_actions = _count_actions(transition, reward, density, legal, joint)
-        family = CallableFamily(
-            [transition], reward, initial=density, legal=legal, n_actions=n_actions, horizon=steps, joint=joint
-        )
-        self._family: Family = family
-        self._member = 0
-        uniform = family.common.legal / family.common.legal.sum(axis=1, keepdims=True)
-        start = family.population(density, uniform)
-        for h in sorted({0, steps - 1}):  # a fault is met at construction; other steps are checked when they are asked
-            family.transition_at(0, h, start)
-            family.reward_at(0, h, start)
+        self.index, self.models = 0, ModelClass.from_source(
+            FunctionSource((transition,), reward), initial=density, legal=legal, n_actions=n_actions, horizon=steps,
+            joint=joint, grid=grid,
+        )  # fmt: skip
+        self._ask_once()
 
     @classmethod
-    def _of(cls, family: Family, member: int) -> Game:
+    def of(cls, models: ModelClass, index: int) -> Self:
+        """The game of a model of a class."""
         game = cls.__new__(cls)
-        game._family, game._member = family, member
+        game.models, game.index = models, index
         return game
 
-    @property
-    def n_states(self) -> int:
-        """S."""
-        return self._family.n_states
+    @classmethod
+    def from_source(cls, source: Source, **record: Any) -> Self:
+        """The game of a class of one (`ModelClass.from_source`)."""
+        return cls.of(ModelClass.from_source(source, **record), 0)
 
-    @property
-    def n_actions(self) -> int:
-        """A."""
-        return self._family.n_actions
-
-    @property
-    def horizon(self) -> int:
-        """H."""
-        return self._family.horizon
-
-    @property
-    def initial(self) -> Floats:
-        """Start distribution mu1 [S], read-only."""
-        return self._family.initial
-
-    @property
-    def legal(self) -> NDArray[np.bool_]:
-        """Legal actions [S, A], read-only."""
-        return self._family.legal
+    def _ask_once(self) -> None:
+        """Meet faults of functions at construction; steps in between are checked when they are asked."""
+        start = self.models.population_at_start()
+        for h in sorted({0, self.horizon - 1}):
+            self.models.transition_at(0, h, start)
+            self.models.reward_at(0, h, start)
 
     @property
     def grid(self) -> Grid | None:
         """Where states lie, when they are cells of a grid; games of a class have that of the class."""
-        return self._family.grid
-
-    @grid.setter
-    def grid(self, grid: Grid | None) -> None:
-        self._family = self._family.on_grid(grid)
+        return self.models.grid
 
     @property
     def population(self) -> str:
         """ "state" or "joint"."""
-        return "joint" if self._family.joint else "state"
+        return "joint" if self.models.joint else "state"
 
     @property
     def reward_noise(self) -> RewardNoise | None:
         """How its rewards are observed, if it is of a class whose rewards are unknown."""
-        return self._family.noise
+        return self.models.reward_noise
 
     def transition(self, h: int, population: ArrayLike) -> Floats:
         """``P_h(. | s, a, population)`` [S, A, S] at step h = 0..H-1."""
-        return self._family.transition_at(self._member, self._step(h), self._seen(population))
+        return self.models.transition_at(self.index, self._step(h), self._seen(population))
 
     def reward(self, h: int, population: ArrayLike) -> Floats:
         """``r_h(s, a, population)`` [S, A] at step h = 0..H-1."""
-        return self._family.reward_at(self._member, self._step(h), self._seen(population))
+        return self.models.reward_at(self.index, self._step(h), self._seen(population))
 
     def uniform_policy(self) -> Floats:
         """The policy [H, S, A] that plays every legal action alike."""
-        legal = self._family.common.legal
-        require_numbers("a policy [H, S, A]", self.horizon * legal.size, "take a smaller game or horizon")
-        return np.tile(legal / legal.sum(axis=1, keepdims=True), (self.horizon, 1, 1))
+        numbers = self.horizon * self.n_states * self.n_actions
+        require_numbers("a policy [H, S, A]", numbers, "take a smaller game or horizon")
+        return np.tile(self.models.uniform, (self.horizon, 1, 1))
 
-    def _rows(self, h: int, population: Floats) -> Floats:
-        """`transition` without its checks of the population: a density pass carries rounding along."""
-        return self._family.transition_at(self._member, h, population.ravel())
+    def batch(self, policy: Floats) -> tuple[Integers, Floats, Integers]:
+        """The batch of one pair, this game and a policy [H, S, A]: members, policies and indices of policies.
 
-    def _rewards(self, h: int, population: Floats) -> Floats:
-        return self._family.reward_at(self._member, h, population.ravel())
+        As the functions of a class take them.
+        """
+        return np.array([self.index], dtype=np.int64), policy[None], np.zeros(1, dtype=np.int64)
+
+    @property
+    def transition_function(self) -> StepFunction:
+        """`transition` without checks of h and the population; a user's own function where there is one."""
+        source = self.models.source
+        return source.transitions[self.index] if isinstance(source, FunctionSource) else self._transition_at
+
+    @property
+    def reward_function(self) -> StepFunction:
+        """`reward` without checks of h and the population; a user's own function where there is one."""
+        source = self.models.source
+        return source.reward_of(self.index) if isinstance(source, FunctionSource) else self._reward_at
+
+    def _transition_at(self, h: int, population: Floats) -> Floats:
+        return self.models.transition_at(self.index, h, population.ravel())
+
+    def _reward_at(self, h: int, population: Floats) -> Floats:
+        return self.models.reward_at(self.index, h, population.ravel())
 
     def _step(self, h: int) -> int:
         step = whole("h", h, 0)
@@ -151,7 +203,7 @@ class Game:
         return step
 
     def _seen(self, population: ArrayLike) -> Floats:
-        shape = (self.n_states, self.n_actions) if self._family.joint else (self.n_states,)
+        shape = (self.n_states, self.n_actions) if self.models.joint else (self.n_states,)
         array = float_array("population", population, shape).ravel()
         refuse_non_distributions("population", array, DENSITY_TOLERANCE)
         return array
@@ -159,6 +211,8 @@ class Game:
     def __repr__(self) -> str:
         return f"<Game: {self.n_states} states, {self.n_actions} actions, horizon {self.horizon}>"
 
+
+ModelClass.game_type = Game
 
 MOST_COLUMNS = 128
 """Actions that are tried for at most."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import Floats, Integers, float_array, initial_density, real, refuse_non_distributions, whole
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
 from fastmfg.games.grid import Grid
 from fastmfg.kernels import reward as reward_kernels
@@ -39,12 +39,10 @@ def grid_game(
     initial_density(initial, grid.n_states)
     float_array("base", base, grid.legal.shape)
     successors, chances = grid.noise(stay, noise_weights)
-    game = priced_game(
+    return priced_game(
         initial, base, successors, chances, moves=grid.moves, legal=grid.legal, horizon=horizon, last_base=last_base,
-        crowd_aversion=crowd_aversion, epsilon=epsilon, congestion=congestion,
+        crowd_aversion=crowd_aversion, epsilon=epsilon, congestion=congestion, grid=grid,
     )  # fmt: skip
-    game.grid = grid
-    return game
 
 
 def priced_game(
@@ -60,8 +58,9 @@ def priced_game(
     crowd_aversion: float = 1.0,
     epsilon: float = 1e-25,
     congestion: ArrayLike | None = None,
+    grid: Grid | None = None,
 ) -> Game:
-    """The same rewards on sparse rows [S, A, K], or factored ones [S, K] with moves [S, A], alike at every step."""
+    """A game of sparse rows [S, A, K], or factored ones [S, K] with moves [S, A], that pays what `grid_game` pays."""
     S = initial_density(initial).size
     ordinary = float_array("base", base, (S, None if legal is None else np.shape(legal)[-1]))
     A = ordinary.shape[1]
@@ -72,21 +71,18 @@ def priced_game(
     tables = [ordinary, last, None if congestion is None else float_array("congestion", congestion, (S, A))]
     coefficient = real("crowd_aversion", crowd_aversion, -np.inf)
     offset = real("epsilon", epsilon, 0.0)
-    family = CompiledFamily(
-        table.prepare,
-        table.fill,
-        reward_kernels.crowd_base,
+    return Game.from_source(
+        CompiledSource(table.prepare, table.fill, reward_kernels.crowd_base),
         initial=initial,
         legal=legal,
         n_actions=A,
         horizon=steps,
         shared=price_table([S, steps, coefficient, offset], tables),
         thetas=rows.reshape(1, -1),
-        aux_size=0,
         successors=successors,
         moves=moves,
+        grid=grid,
     )
-    return Game._of(family, 0)
 
 
 def price_table(numbers: list[float], tables: list[Floats | None]) -> Floats:

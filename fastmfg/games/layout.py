@@ -28,7 +28,7 @@ class Layout:
 
     first: Integers  # [W + 1]   first state of each type, then S
     n_actions: tuple[int, ...]  # [W]
-    parameters: Integers | None = None  # [W + 1]   the same of `thetas`; None: these are not sorted by type
+    parameters: Integers | None = None  # [W + 1]   first column of `thetas` of each type; None: not sorted by type
     grids: tuple[Grid, ...] | None = None  # [W]   where the types' states lie, when they are cells of grids
 
     @staticmethod

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.games.checks import Floats, Integers, float_array, real, whole
-from fastmfg.games.family import CompiledFamily, StepFunction, as_reward
+from fastmfg.games.compiled import CompiledSource
+from fastmfg.games.fillers import as_reward
+from fastmfg.games.functions import StepFunction
 from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import linear
 from fastmfg.memory import require_numbers
@@ -60,10 +62,12 @@ class LinearClass(ModelClass):
         mu_features = float_array("mu_feature", mu_feature, (H, S, d_phi * d_psi))
         float_array("initial", initial, (S,))
         header = [float(S), float(A), float(d_phi), float(d_psi)]
-        family = CompiledFamily(
-            linear.prepare,
-            linear.fill,
-            as_reward(reward),
+        statuses = {
+            linear.ZERO_ROW: "a row phi G Psi is zero in all entries and can not be normalised",
+            linear.OVERFLOW: "a row phi G Psi overflows: scale the features down",
+        }
+        models = ModelClass.from_source(
+            CompiledSource(linear.prepare, linear.fill, as_reward(reward), statuses=statuses, played=features_played),
             initial=initial,
             legal=legal,
             n_actions=A,
@@ -71,13 +75,8 @@ class LinearClass(ModelClass):
             shared=np.concatenate([header, features.ravel(), mu_features.ravel()]),
             thetas=psis.reshape(M, -1),
             aux_size=d_phi * S,
-            played=features_played,
-            statuses={
-                linear.ZERO_ROW: "a row phi G Psi is zero in all entries and can not be normalised",
-                linear.OVERFLOW: "a row phi G Psi overflows: scale the features down",
-            },
         )
-        self._family = family.declared(_same_features(features, family.common.legal))
+        self._take(models, equal_rows=_same_features(features, models.common.legal))
 
 
 def features_played(shared: Floats, actions: Integers) -> Floats:

@@ -74,7 +74,7 @@ class RewardNoise:
 
     @property
     def variance(self) -> float:
-        """Its variance."""
+        """Variance of the log-likelihood in the model that makes the data."""
         return 0.0 if self.exact else 0.5
 
     def log_moment(self, power: float) -> float:

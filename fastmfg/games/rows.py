@@ -1,7 +1,7 @@
 """Transition rows of one step of a game at a given population, only those that are asked for.
 
 A *place* is where a row stands, as one number: ``s * A + a``, or, in a factored game, the state that an action moves
-to, whence one row of noise carries on whoever is there.
+to: from there one row of noise carries on whoever is there.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from fastmfg.executors import blocks
-from fastmfg.games.checks import TOLERANCE, Floats, Integers
-from fastmfg.games.family import CallableFamily, Family, row_text
+from fastmfg.games.checks import TOLERANCE, Floats, Integers, row_text
+from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import crowd as kernels
 from fastmfg.kernels.jit import Common
 
@@ -33,40 +33,32 @@ def places_of(common: Common, states: Integers, actions: Integers) -> Integers:
 
 
 class Rows:
-    """The rows of step h in one member of a family at a population (flat)."""
+    """The rows of step h in one model of a class at a population (flat)."""
 
-    def __init__(self, family: Family, member: int, h: int, population: Floats) -> None:
-        self.family, self.member, self.h = family, member, h
-        if isinstance(family, CallableFamily):
-            aux = family.transition_at(member, h, population).ravel()
-        else:
-            aux = np.empty(family.aux_size)
-            theta = family.thetas[member]
-            status = kernels.prepare_at(family.prepare, h, population, family.common.shared, theta, aux)
-            if status != 0:
-                raise ValueError(f"prepare returned {family.status_text(status)} for {self._where()}")
-        self.aux = aux[None, None]  # [1, 1, *]
-        common = family.common
-        self.n_places = family.n_states * rows_a_state(common)
+    def __init__(self, models: ModelClass, member: int, h: int, population: Floats) -> None:
+        self.models, self.member, self.h = models, member, h
+        self.aux = models.aux_at(member, h, population, self._where())[None, None]  # [1, 1, *]
+        common = models.common
+        self.n_places = models.n_states * rows_a_state(common)
         self.targets = common.successors.reshape(self.n_places, -1) if common.successors.size else None  # [P, K]
 
     def numbers(self, chosen: Integers) -> Integers:
         """How many agents stand at each place [P] when so many choose each action [S, A]."""
-        moves = self.family.common.moves
+        moves = self.models.common.moves
         if not moves.size:
             return chosen.ravel()
         return np.bincount(moves.ravel(), chosen.ravel(), self.n_places).astype(np.int64)
 
     def gather(self, places: Integers) -> Floats:
         """Rows [R, K] of places, which should ascend; refused when they are not distributions, else normalised."""
-        family, n = self.family, places.size
-        out = np.empty((1, n, family.row_length))
+        models, n = self.models, places.size
+        out = np.empty((1, n, models.row_length))
         members, zeros = np.array([self.member], dtype=np.int64), np.zeros(n, dtype=np.int64)
         status = kernels.gather_rows(
-            family.fill, family.common, family.thetas, members, self.aux, np.full(n, self.h), zeros, places, out
+            models.fill, models.common, models.thetas, members, self.aux, np.full(n, self.h), zeros, places, out
         )
         if status != 0:
-            raise ValueError(f"fill returned {family.status_text(status)} for {self._where()}")
+            raise ValueError(f"fill returned {models.status_text(status)} for {self._where()}")
         rows: Floats = out[0]
         totals = rows.sum(axis=1, keepdims=True)
         wrong = ~(np.abs(totals[:, 0] - 1.0) <= TOLERANCE) | (rows < 0).any(axis=1)
@@ -88,8 +80,8 @@ class Rows:
         if also >= 0:
             wanted[also] = True
         occupied = np.flatnonzero(wanted)
-        arrived, row = np.zeros(self.family.n_states, dtype=np.int64), np.empty(0)
-        for block in blocks(occupied.size, max(1, ENTRIES_A_BLOCK // self.family.row_length)):
+        arrived, row = np.zeros(self.models.n_states, dtype=np.int64), np.empty(0)
+        for block in blocks(occupied.size, max(1, ENTRIES_A_BLOCK // self.models.row_length)):
             places = occupied[block.start : block.stop]
             rows = self.gather(places)
             if also >= 0 and places[0] <= also <= places[-1]:
@@ -104,19 +96,19 @@ class Rows:
 
     def place(self, s: int, a: int) -> int:
         """Where the row of an action stands."""
-        return int(places_of(self.family.common, np.array([s]), np.array([a]))[0])
+        return int(places_of(self.models.common, np.array([s]), np.array([a]))[0])
 
     def successors(self, place: int) -> Integers:
         """States [K] that a row leads to."""
-        return np.arange(self.family.n_states) if self.targets is None else self.targets[place]
+        return np.arange(self.models.n_states) if self.targets is None else self.targets[place]
 
     def _where(self) -> str:
-        return f"{self.family.name_of(self.member)}, step {self.h}, at the agents' distribution"
+        return f"{self.models.name_of(self.member)}, step {self.h}, at the agents' distribution"
 
     def _place_text(self, place: int) -> str:
-        if self.family.common.moves.size:
+        if self.models.common.moves.size:
             return f"the noise of state {place}"
-        return "state {}, action {}".format(*divmod(int(place), self.family.n_actions))
+        return "state {}, action {}".format(*divmod(int(place), self.models.n_actions))
 
 
 def split(rng: np.random.Generator, numbers: Integers, rows: Floats) -> Integers:

@@ -91,14 +91,14 @@ class Population:
     """
 
     def __init__(self, game: Game, n_agents: int | Sequence[int], seed: int = 0) -> None:
-        family = require_game("game", game)._family
-        layout = family.layout
+        models = require_game("game", game).models
+        layout = models.layout
         self.game, self.seed = game, whole("seed", seed, 0)
         self.sizes = _sizes(n_agents, None if layout is None else layout.n_types)
         self.n_agents = sum(self.sizes)
-        self._slices = [slice(0, family.n_states)] if layout is None else [states for states, _ in layout.types()]
+        self._slices = [slice(0, models.n_states)] if layout is None else [states for states, _ in layout.types()]
         self._root = int(Stream.POPULATION.sequence(self.seed).generate_state(1, np.uint64)[0])
-        self._per = np.empty(family.n_states)  # [S]   a state that so many agents are in has density 1
+        self._per = np.empty(models.n_states)  # [S]   a state that so many agents are in has density 1
         for states, size in zip(self._slices, self.sizes, strict=True):
             self._per[states] = float(size * len(self.sizes))
 
@@ -161,11 +161,11 @@ class Population:
                         rewards[i, h] = self.reward_at(h, step.population)[step.state, step.action]
                 states[i, H] = walk.state
                 if noise is not None:
-                    normals = self._generator(first + i, 0, OBSERVE).standard_normal(H)
+                    normals = self.generator(first + i, 0, OBSERVE).standard_normal(H)
                     rewards[i] = noise.observe(rewards[i], normals)
 
         tasks = blocks(count, RUNS_A_TASK)
-        for _ in map_tasks(simulate, tasks, parallel=self.game._family.parallel and len(tasks) > 1):
+        for _ in map_tasks(simulate, tasks, parallel=self.game.models.parallel and len(tasks) > 1):
             pass
         return states, actions, rewards
 
@@ -200,7 +200,7 @@ class Population:
 
     def reward_at(self, h: int, population: Floats) -> Floats:
         """Rewards [S, A] of step h at what the game's functions see (flat)."""
-        reward = self.game._rewards(h, population)
+        reward = self.game.models.reward_at(self.game.index, h, population)
         return float_array(f"the reward at step {h} under the agents' distribution", reward, reward.shape)
 
     def require_two(self) -> None:
@@ -212,15 +212,16 @@ class Population:
         return f"<Population: {self.n_agents} agents in {self.game!r}>"
 
     def _policy(self, name: str, policy: ArrayLike) -> Floats:
-        return self.game._family.policy(name, policy)
+        return self.game.models.policy(name, policy)
 
-    def _generator(self, run: int, step: int, lane: int, block: int = 0) -> np.random.Generator:
+    def generator(self, run: int, step: int, lane: int, block: int = 0) -> np.random.Generator:
+        """Random numbers of a step of a run, for one purpose (its lane) and one block of agents."""
         key, counter = (np.array(words, dtype=np.uint64) for words in ([self._root, run], [0, block, step, lane]))
         return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
     def _seen(self, chosen: Integers) -> Floats:
         """What functions of the game see, flat, when so many agents choose each action."""
-        if self.game._family.joint:
+        if self.game.models.joint:
             return (chosen / self._per[:, None]).ravel()
         seen: Floats = chosen.sum(axis=1) / self._per
         return seen
@@ -260,15 +261,15 @@ class Walk:
         self, population: Population, policy: Floats, run: int, deviation: Floats | None = None, kind: int = 0
     ) -> None:
         self.population, self.policy, self.run, self.deviation = population, policy, run, deviation
-        family = population.game._family
+        models = population.game.models
         self.h, self.state = 0, -1
-        self.counts = np.zeros(family.n_states, dtype=np.int64)  # [S]   of all but the deviating agent
-        initial = family.common.initial
+        self.counts = np.zeros(models.n_states, dtype=np.int64)  # [S]   of all but the deviating agent
+        initial = models.common.initial
         if deviation is not None:
-            self.own = population._generator(run, 0, TAGGED).random(2 * family.horizon + 1)
+            self.own = population.generator(run, 0, TAGGED).random(2 * models.horizon + 1)
             states = population._slices[kind]
             self.state = states.start + draw(initial[states], self.own[0])
-        rng = population._generator(run, 0, CROWD)
+        rng = population.generator(run, 0, CROWD)
         for w, (states, size) in enumerate(zip(population._slices, population.sizes, strict=True)):
             others = size - (deviation is not None and w == kind)
             self.counts[states] = split(rng, np.array([others]), initial[None, states])[0]
@@ -277,7 +278,7 @@ class Walk:
         """Play one step."""
         population, h, s = self.population, self.h, self.state
         game = population.game
-        rng = population._generator(self.run, h + 1, CROWD)
+        rng = population.generator(self.run, h + 1, CROWD)
         others = split(rng, self.counts, self.policy[h])
         everyone, a = others, -1
         if self.deviation is not None:
@@ -285,7 +286,7 @@ class Walk:
             everyone = others.copy()
             everyone[s, a] += 1
         seen = population._seen(everyone)
-        rows = Rows(game._family, game._member, h, seen)
+        rows = Rows(game.models, game.index, h, seen)
         place = rows.place(s, a) if self.deviation is not None else -1
         self.counts, row = rows.carry(rng, others, place)
         successors = rows.successors(place)
@@ -302,7 +303,7 @@ class Episode:
         self.population, self.run, self.h = population, run, 0
         self.states = np.empty(population.n_agents, dtype=np.int64)  # [N]
         ends = np.cumsum(population.sizes)
-        initial = population.game._family.common.initial
+        initial = population.game.models.common.initial
 
         def start(block: range) -> None:
             uniforms = self._uniforms(START, block)
@@ -341,9 +342,9 @@ class Episode:
     def move(self, actions: Integers, chosen: Integers) -> Floats:
         """Everyone's next state, `chosen` [S, A] being the numbers of `actions` [N]; what the game's functions saw."""
         population = self.population
-        family = population.game._family
+        models = population.game.models
         seen = population._seen(chosen)
-        rows = Rows(family, population.game._member, self.h, seen)
+        rows = Rows(models, population.game.index, self.h, seen)
         occupied = np.flatnonzero(rows.numbers(chosen))
         position = np.full(rows.n_places, -1, dtype=np.int64)
         position[occupied] = np.arange(occupied.size)
@@ -353,14 +354,14 @@ class Episode:
         def carry(block: range) -> None:
             part = slice(block.start, block.stop)
             uniforms = self._uniforms(MOVE, block)
-            kernels.move(family.common, sums, position, self.states[part], actions[part], uniforms, successors[part])
+            kernels.move(models.common, sums, position, self.states[part], actions[part], uniforms, successors[part])
 
         self._each(carry)
         self.states, self.h = successors, self.h + 1
         return seen
 
     def _uniforms(self, lane: int, block: range) -> Floats:
-        return self.population._generator(self.run, self.h, lane, block.start // AGENTS_A_TASK).random(len(block))
+        return self.population.generator(self.run, self.h, lane, block.start // AGENTS_A_TASK).random(len(block))
 
     def _each(self, function: Callable[[range], Any]) -> list[Any]:
         """The function of every block of agents, side by side."""

@@ -1,4 +1,4 @@
-"""Many tasks on one family of models: in this process's threads, or wherever an executor runs them."""
+"""Many tasks on one class of models: in this process's threads, or wherever an executor runs them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import partial
 from typing import TypeVar
 
 from fastmfg.executors import Executor, Tick, map_tasks
-from fastmfg.games.description import describe
-from fastmfg.games.family import Family
+from fastmfg.games.model_class import ModelClass
+from fastmfg.games.serialize import describe
 from fastmfg.remote import map_remote
 
 Task = TypeVar("Task")
@@ -16,18 +16,18 @@ Result = TypeVar("Result")
 
 
 def spread(
-    function: Callable[[Family, Task], Result], family: Family, tasks: Sequence[Task], executor: Executor | None = None,
-    tick: Tick | None = None,
+    function: Callable[[ModelClass, Task], Result], models: ModelClass, tasks: Sequence[Task],
+    executor: Executor | None = None, tick: Tick | None = None,
 ) -> Iterator[Result]:  # fmt: skip
-    """``function(family, task)`` of each task, yielded in order; ``tick(done, len(tasks))`` as they are done.
+    """``function(models, task)`` of each task, yielded in order; ``tick(done, len(tasks))`` as they are done.
 
     The function is one of a module, or `functools.partial` of one: with an executor it is found by name. None: this
-    process, in several threads where the family is compiled.
+    process, in several threads where the class is compiled.
     """
     if executor is not None:
-        yield from map_remote(executor, function, tasks, describe(family), tick)
+        yield from map_remote(executor, function, tasks, describe(models), tick)
         return
-    for done, result in enumerate(map_tasks(partial(function, family), tasks, parallel=family.parallel), start=1):
+    for done, result in enumerate(map_tasks(partial(function, models), tasks, parallel=models.parallel), start=1):
         if tick is not None:
             tick(done, len(tasks))
         yield result

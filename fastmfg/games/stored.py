@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from fastmfg.files import DAY, remove_leftovers, write_whole
-from fastmfg.games.description import Bytes, Description, stands_for
-from fastmfg.games.family import Family
 from fastmfg.games.model_class import ModelClass, require_class
+from fastmfg.games.serialize import Bytes, Serialized
 
 ABOUT, ARRAYS, STRUCTURE = "class.json", "arrays.bin", "structure.bin"
 ALIGNMENT = 64
@@ -34,13 +33,13 @@ KNOWN = {
 
 @dataclass(frozen=True)
 class Stored:
-    """A family that stands in a folder."""
+    """A class that stands in a folder."""
 
     digest: str
     folder: str
     size: int = 0  # of what is sent: next to nothing
 
-    def open(self) -> Family:
+    def open(self) -> ModelClass:
         """Map the arrays into memory; nothing is read before it is needed, nothing is ever written back."""
         folder = Path(self.folder)
         about = _about(folder)
@@ -52,14 +51,14 @@ class Stored:
             raise ValueError(f"{file} is cut short: {file.stat().st_size} bytes of {end}")
         whole = np.memmap(file, dtype=np.uint8, mode="c") if end else np.empty(0, np.uint8)
         buffers = [np.asarray(whole[start : start + length]) for start, length in about["arrays"]]
-        family = _Unpickler(BytesIO((folder / STRUCTURE).read_bytes()), buffers=buffers).load()
-        if not isinstance(family, Family):
+        models = _Unpickler(BytesIO((folder / STRUCTURE).read_bytes()), buffers=buffers).load()
+        if not isinstance(models, ModelClass):
             raise ValueError(f"{folder / STRUCTURE} holds no class of models")
-        return family
+        return models
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds nothing but families."""
+    """Builds nothing but classes of models."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module.partition(".")[0] == "fastmfg" or name in KNOWN.get(module, ()):
@@ -80,7 +79,7 @@ def store(models: ModelClass, folder: str | os.PathLike[str]) -> ModelClass:
     FileExistsError
         The folder holds another class.
     """
-    description = Description.of(require_class("models", models)._family)
+    description = Serialized.of(require_class("models", models))
     places = list(_places(description.arrays))
     path = Path(folder).absolute()
     if (path / ABOUT).exists() and _about(path)["digest"] != description.digest:
@@ -111,9 +110,9 @@ def open_stored(folder: str | os.PathLike[str]) -> ModelClass:
     """
     path = Path(folder).absolute()
     stored = Stored(_about(path)["digest"], str(path))
-    family = stored.open()
-    stands_for(family, stored)
-    return ModelClass._of(family)
+    models = stored.open()
+    models.memo["description"] = stored
+    return models
 
 
 def _about(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a family's rows are passed through: the form they take, and the tables that loops over states read."""
+"""How a class's rows are passed through: the form they take, and the tables that loops over states read."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""The one place that sets compiler options, and the types of the functions a family of models is made of.
+"""The one place that sets compiler options, and the types of the functions a class of models is made of.
 
-A *family* of models is three compiled functions over flat arrays (`fastmfg.games.family` explains them):
+A class of models is made of three compiled functions over flat arrays (`fastmfg.games.compiled` explains them):
 
     prepare(h, population, shared, theta, aux) -> status      once a step: what the population decides for all rows
     fill(h, aux, shared, theta, lo, hi, out) -> status        rows of states lo..hi-1 into out[hi-lo, A, K]
     reward(h, population, shared, theta, out) -> status       out[S, A]
 
 Kernels receive them as first-class functions under an explicit signature, so that one compiled kernel serves
-every family and is found in the disk cache by later processes. A kernel is compiled (or loaded) at its first
+every class and is found in the disk cache by later processes. A kernel is compiled (or loaded) at its first
 call, never at import. Kernels release the interpreter lock: threads run them side by side.
 
 Environment: ``FASTMFG_CACHE=0`` turns the disk cache off, ``FASTMFG_CHECK_KERNELS=1`` has numba look at the types of
@@ -109,9 +109,9 @@ REWARD_PART = FunctionPointer(i8(i8, F1, F1, F1, i8, i8, F2))
 
 
 class Common(NamedTuple):
-    """What all models of a family share, as kernels see it."""
+    """What all models of a class share, as kernels see it."""
 
-    shared: np.ndarray  # [*]     constants of the family
+    shared: np.ndarray  # [*]     constants of the class
     initial: np.ndarray  # [S]    start distribution
     legal: np.ndarray  # [S, A]   boolean
     successors: np.ndarray = np.empty((0, 0, 0), np.int64)  # [S, A, K]   where a row's entries lead; [S, 1, K] factored
@@ -189,6 +189,11 @@ class _Lazy:
         """Whether its code stands in the cache."""
         self._code = self._code or self._cache()
         return self._code is not None and self._code.is_kept()
+
+    @property
+    def is_built(self):
+        """Whether it has been loaded or compiled."""
+        return self._built is not None
 
     def build(self):
         """Load it from the cache, or compile it; whether it was loaded."""
@@ -286,7 +291,7 @@ def inline_finite(function):
 
 
 class Filler(_Lazy):
-    """A function of a family behind a C pointer: all fillers of one kind have the same numba type."""
+    """A function of a class behind a C pointer: all fillers of one kind have the same numba type."""
 
     def __init__(self, function, kind, keep=True):
         _Lazy.__init__(self, function, kind.signature, keep)
@@ -403,7 +408,7 @@ def unit(kind, *, allocates=False, exact=False):
 
 
 def filler(kind):
-    """Decorator: a built-in function of a family (``PREPARE``, ``FILL`` or ``REWARD``), compiled at first use."""
+    """Decorator: a built-in function of a class (``PREPARE``, ``FILL`` or ``REWARD``), compiled at first use."""
     return lambda function: Filler(function, kind)
 
 

@@ -1,6 +1,6 @@
-"""Rows that stand in a table: a model's own ``[T, S, R, K]``, T = H or 1, or one step's table left in `aux`.
+"""Rows that stand in a table: a model's own, of every step or of one step for all, or one step's left in `aux`.
 
-R rows a state: one an action, or a single one for the noise of a factored family.
+R rows a state: one an action, or a single one for the noise of a factored class.
 """
 
 from fastmfg.kernels.jit import FILL, PREPARE, filler, inline
@@ -21,10 +21,15 @@ def _copy(source, start, out):
 
 @filler(FILL)
 def fill(h, aux, shared, theta, lo, hi, out):
-    """`shared`: S; `theta`: one model's table, flat, perhaps with a few numbers for its reward behind it."""
-    row = out.shape[1] * out.shape[2]
-    step = h if theta.size >= 2 * int(shared[0]) * row else 0
-    _copy(theta, (step * int(shared[0]) + lo) * row, out)
+    """Copy from a table ``[S, R, K]`` of all steps, with which `theta` begins."""
+    _copy(theta, lo * out.shape[1] * out.shape[2], out)
+    return 0
+
+
+@filler(FILL)
+def fill_by_step(h, aux, shared, theta, lo, hi, out):
+    """Copy from a table ``[H, S, R, K]``, with which `theta` begins; `shared` begins with S."""
+    _copy(theta, (h * int(shared[0]) + lo) * out.shape[1] * out.shape[2], out)
     return 0
 
 
@@ -33,3 +38,7 @@ def fill_from_aux(h, aux, shared, theta, lo, hi, out):
     """`aux` is the step's table, flat: for games given as Python functions."""
     _copy(aux, lo * out.shape[1] * out.shape[2], out)
     return 0
+
+
+STORED = (fill, fill_by_step)
+"""Fillers of tables that stand in `theta`."""

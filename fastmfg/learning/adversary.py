@@ -78,7 +78,7 @@ class _ByDistance:
 
     def _pair_deviation(self, m: int, n: int) -> tuple[float, Floats]:
         distance, actions = pair_deviation(self.conditional, m, n)
-        return distance, deterministic(actions, self.conditional.family.n_actions)
+        return distance, deterministic(actions, self.conditional.models.n_actions)
 
 
 class First(_ByDistance):
@@ -155,7 +155,7 @@ class Information(First):
                 lambda: information_actions(restricted, weights[chosen]),
             )
             self.uses = 1
-            self.weights, self.last = weights, deterministic(actions, self.conditional.family.n_actions)
+            self.weights, self.last = weights, deterministic(actions, self.conditional.models.n_actions)
         return self.last
 
 
@@ -181,7 +181,7 @@ def most_information(conditional: ConditionalClass, weights: Floats) -> tuple[fl
     Where rewards are unknown, the squared Hellinger distance of rows and that of observed rewards are added: between
     once and twice that of both together, and exactly that where models differ in one of the two alone.
     """
-    f = conditional.family
+    f = conditional.models
     actions, future = np.empty((f.horizon, f.n_states), dtype=np.int64), np.zeros(f.n_states)
     for h in range(f.horizon - 1, -1, -1):
         future, actions[h] = information_step(conditional, weights, h, future, np.arange(f.n_states))
@@ -195,7 +195,7 @@ def information_step(
 
     `future` [S]: the values of the next step.
     """
-    f = conditional.family
+    f = conditional.models
     S, A = f.n_states, f.n_actions
     q, value, greedy = np.zeros((S, A)), np.zeros(S), np.zeros(S, dtype=np.int64)
 
@@ -208,8 +208,8 @@ def information_step(
 
     for _ in map_tasks(back_up, blocks(states.size, STATES_A_TASK)):
         pass
-    if f.noise is not None:
-        q += reward_information(conditional, f.noise, weights, h, states)
+    if f.reward_noise is not None:
+        q += reward_information(conditional, f.reward_noise, weights, h, states)
         value = np.where(f.common.legal, q, -np.inf).max(axis=1)
         greedy = lowest_best(q, f.common.legal, information_kernels.ROUNDING)
     return value, greedy

@@ -100,8 +100,8 @@ def learned_by_type(models: MultiTypeClass, learned: Learned) -> tuple[LearnedTy
     """The outcome of `learn` on a class with types, type by type; the largest bound is that of the whole."""
     if not isinstance(models, MultiTypeClass):
         raise TypeError(f"models must be a MultiTypeClass, got {type(models).__name__}")
-    policy = models._family.policy("learned.policy", learned.policy)
-    bounds = member_gaps_by_type(models._family, np.asarray(learned.survivors), policy).max(axis=0)
+    policy = models.policy("learned.policy", learned.policy)
+    bounds = member_gaps_by_type(models, np.asarray(learned.survivors), policy).max(axis=0)
     own = [None] * models.n_types if models.parts is None else models.parts_of(learned.survivors)
     return tuple(
         LearnedType(frozen(part), float(bound), survivors)

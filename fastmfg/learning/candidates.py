@@ -128,7 +128,7 @@ class CandidatePool:
         key = (candidate, self.evidence.version)
         if self._conditional is None or self._conditional[0] != key:
             policy = np.array(self._all[candidate].policy)
-            self._conditional = key, condition_members(self.models._family, policy, self.evidence.survivors)
+            self._conditional = key, condition_members(self.models, policy, self.evidence.survivors)
         return self._conditional[1]
 
     def gaps(self, candidate: int) -> Floats:
@@ -166,9 +166,7 @@ class CandidatePool:
         if self.executor is None or not self.large:
             return count_neighbours(Tiles.of(self.conditional(candidate)), radius)
         policy = np.array(self._all[candidate].policy)
-        return count_neighbours(
-            Tiles(self.models._family, policy, self.evidence.survivors, None, self.executor), radius
-        )
+        return count_neighbours(Tiles(self.models, policy, self.evidence.survivors, None, self.executor), radius)
 
     def evaluated(self) -> list[tuple[int, Floats]]:
         """Numbers of the candidates whose gaps are known, with these [M]."""

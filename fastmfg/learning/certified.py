@@ -32,7 +32,6 @@ import numpy as np
 from fastmfg.comparing.bridge import BridgeModel, PolicyCover, SoftBridge
 from fastmfg.comparing.certificates import CLEAR, certify_direct, near_distances
 from fastmfg.games.checks import Floats
-from fastmfg.games.game import Game
 from fastmfg.learning.recall import recalled
 from fastmfg.learning.references import better_references, by_information
 from fastmfg.learning.state import Choice, State
@@ -181,7 +180,7 @@ class Search:
     def _affordable(self) -> int:
         """How many policies are looked at beyond the equilibria: all of them but in large classes of large games."""
         n = self.survivors.size
-        return max(LEAST_LOOKS, MOST_ENTRIES // (n * n * self.state.models._family.row_entries))
+        return max(LEAST_LOOKS, MOST_ENTRIES // (n * n * self.state.models.row_entries))
 
     def _later_stages(self) -> Iterator[int]:
         yield from self._tight_equilibria()
@@ -202,7 +201,7 @@ class Search:
         for member in self.order[:TIGHT_EQUILIBRIA]:
             loose = state.equilibria.get_or_solve(member)
             if loose.ne_gap > tol:
-                game = Game._of(state.models._family, member)
+                game = state.models[member]
                 tight = solve(game, tol=tol, max_iterations=TIGHT_ITERATIONS, initial_policy=loose.policy)
                 yield self._new(tight.policy, "equilibrium")
 
@@ -219,7 +218,7 @@ class Search:
         state = self.state
         for t in range(MIXING_STEPS):
             policy = np.array(self.pool[candidate].policy)
-            game = Game._of(state.models._family, self._central(candidate))
+            game = state.models[self._central(candidate)]
             response = evaluation_of(game, policy).best_response
             candidate = self._new(policy + (response - policy) / (t + 2), "centre")
             yield candidate

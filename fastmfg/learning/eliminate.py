@@ -68,7 +68,7 @@ class _Run:
         self, conditional: ConditionalClass, oracle: Oracle, log_likelihood: Floats, threshold: float, mixed: bool,
         misspecification: float = 0.0, allowance: Floats | None = None, watch: Watch = _unwatched,
     ) -> None:  # fmt: skip
-        refuse_unknown_rewards(conditional.family, misspecification)
+        refuse_unknown_rewards(conditional.models, misspecification)
         self.mixed = mixed  # models are compared with the sum of the likelihoods, not with the largest
         self.conditional, self.oracle, self.threshold = conditional, oracle, threshold
         self.misspecification, self.watch = misspecification, watch
@@ -86,8 +86,8 @@ class _Run:
         return self.members[self.alive]
 
     def draw(self, deviation: Floats, n: int) -> Sample:
-        f = self.conditional.family
-        reference, rewarded = self.conditional.policy, f.noise is not None
+        f = self.conditional.models
+        reference, rewarded = self.conditional.policy, f.reward_noise is not None
         sample = checked_sample(self.oracle, deviation, reference, n, f.common.initial, f.common.legal, rewarded)
         self.trajectories += n
         return sample
@@ -148,7 +148,7 @@ def run_elimination(
 
     ``on_draw(trajectories of this call, survivors left)`` is called after every round.
     """
-    H = conditional.family.horizon
+    H = conditional.models.horizon
     threshold = options.threshold(log_likelihood.size, H, earlier_calls)
     mixed = options.evidence == "anytime"
     run = _Run(conditional, oracle, log_likelihood, threshold, mixed, options.misspecification, allowance, watch)
@@ -254,7 +254,7 @@ def eliminate(
     )
     evidence_so_far = np.zeros(n) if log_likelihood is None else _log_likelihood(log_likelihood, n, members)
     allowed = None if allowance is None else float_array("allowance", allowance, (n,))
-    conditional = condition_members(models._family, pi, members)
+    conditional = condition_members(models, pi, members)
 
     def equilibria(chosen: Integers) -> Floats:
         return np.stack([solution.policy for solution in solve_models(models, chosen, tol=options.tolerance / 2)])

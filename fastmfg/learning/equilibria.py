@@ -10,7 +10,6 @@ import numpy as np
 
 from fastmfg.executors import Executor
 from fastmfg.games.checks import Floats, Integers
-from fastmfg.games.game import Game
 from fastmfg.games.model_class import ModelClass
 from fastmfg.planning.solve import Solution, solve, solve_from
 
@@ -87,7 +86,7 @@ class EquilibriumCache:
     def _solve(self, member: int) -> Solution:
         start = next(iter(self.solved.values())).policy if self.solved else None
         if self.executor is None or start is None:
-            return solve(Game._of(self.models._family, member), tol=self.tol, initial_policy=start)
+            return solve(self.models[member], tol=self.tol, initial_policy=start)
         if member not in self.ahead:
             batch = self._batch(member)
             found = solve_from(self.models, batch, np.array(start), tol=self.tol, executor=self.executor)

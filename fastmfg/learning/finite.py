@@ -27,8 +27,8 @@ from fastmfg.executors import blocks, map_tasks
 from fastmfg.games.checks import Floats, real, whole
 from fastmfg.games.game import Game, require_game
 from fastmfg.games.simulation import RUNS_A_TASK, Population, Walk
-from fastmfg.planning.condition import ONE, condition_game
-from fastmfg.planning.evaluate import back_up, deterministic
+from fastmfg.planning.condition import condition_one
+from fastmfg.planning.evaluate import back_up_one, deterministic
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def finite_gap(
     population = Population(game, n_agents, seed)
     population.require_two()
     runs, level = whole("n_runs", n_runs, 2), real("confidence", confidence, 0.0, 1.0)
-    pi = game._family.policy("policy", policy)
+    pi = game.models.policy("policy", policy)
     stay, leave = _limits(game, pi)
     W = len(population.sizes)
     z = NormalDist().inv_cdf(1 - (1 - level) / (2 * W))
@@ -136,18 +136,17 @@ def finite_gaps(
 
 def _limits(game: Game, pi: Floats) -> tuple[_Limit, _Limit]:
     """Playing on, and a best response, in the limit game conditioned on a policy."""
-    family, member = game._family, np.array([game._member], dtype=np.int64)
-    found = condition_game(game, pi)
-    own = back_up(family, member, found.aux, found.reward, pi[None], ONE)
+    found = condition_one(game, pi)
+    own = back_up_one(game, found.aux, found.reward, pi)
     best = deterministic(own.greedy[0], game.n_actions)
-    other = back_up(family, member, found.aux, found.reward, best[None], ONE)
+    other = back_up_one(game, found.aux, found.reward, best)
     return _limit(game, pi, own.q[0]), _limit(game, best, other.q[0])
 
 
 def _limit(game: Game, policy: Floats, q: Floats) -> _Limit:
     value = np.zeros((game.horizon + 1, game.n_states))
     value[:-1] = (policy * q).sum(axis=2)
-    layout, initial = game._family.layout, game._family.common.initial
+    layout, initial = game.models.layout, game.models.common.initial
     returns = np.array([value[0] @ initial]) if layout is None else layout.means(value[:1], initial)[0]
     return _Limit(policy, q, value, returns)
 
@@ -162,7 +161,7 @@ def _differences(population: Population, pi: Floats, stay: _Limit, leave: _Limit
             for run in block
         ]
 
-    parallel = population.game._family.parallel
+    parallel = population.game.models.parallel
     return np.concatenate(list(map_tasks(simulate, blocks(runs, RUNS_A_TASK), parallel=parallel)))
 
 

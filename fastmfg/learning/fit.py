@@ -64,7 +64,7 @@ class Plausibility:
 
     def add(self, conditional: ConditionalClass, positions: Integers, data: Transitions) -> None:
         """Count transitions under a reference policy for the models at these positions of its conditional class."""
-        length = conditional.family.row_length
+        length = conditional.models.row_length
         for part in blocks(data.step.size, max(1, ENTRIES_A_BLOCK // length)):
             some = data.part(part)
             size = max(1, ENTRIES_A_BLOCK // (length * len(part)))
@@ -124,7 +124,7 @@ def _count(conditional: ConditionalClass, positions: Integers, data: Transitions
         up, down = rows * root, np.divide(rows, root, out=np.zeros_like(rows), where=root > 0)
         tests[:, 2 * i] = (power * observed - np.log(up.sum(axis=2))).sum(axis=1)
         tests[:, 2 * i + 1] = (-power * observed - np.log(down.sum(axis=2))).sum(axis=1)
-    if (noise := conditional.family.noise) is not None:
+    if (noise := conditional.models.reward_noise) is not None:
         observed = reward_log_likelihoods(noise, conditional, positions, data)
         excess += (observed - noise.mean).sum(axis=1)
         variance += noise.variance * observed.shape[1]
@@ -163,12 +163,12 @@ def plausibility(
     ValueError, TypeError, IndexError
         States or actions out of range; wrong shapes; a policy that does not fit the class.
     """
-    family = require_class("models", models)._family
-    pi = family.policy("policy", policy)
+    require_class("models", models)
+    pi = models.policy("policy", policy)
     n, H = len(models), models.horizon
     s = index_array("states", states, (None, H + 1), models.n_states)
     a = index_array("actions", actions, (len(s), H), models.n_actions)
-    if (rewards is None) != (family.noise is None):
+    if (rewards is None) != (models.reward_noise is None):
         raise ValueError(
             "rewards [n, H] are needed where those of the class are unknown"
             if rewards is None
@@ -177,7 +177,7 @@ def plausibility(
     r = None if rewards is None else float_array("rewards", rewards, a.shape)
     chosen = np.arange(n, dtype=np.int64) if members is None else member_indices("members", members, n)
     sums = Plausibility(n)
-    conditional = condition_members(family, pi, chosen)
+    conditional = condition_members(models, pi, chosen)
     sums.add(conditional, np.arange(chosen.size), all_transitions(s, a, r))
     sums.warn(chosen)
     return sums.z(chosen)

@@ -73,19 +73,19 @@ def log_likelihoods(conditional: ConditionalClass, positions: Integers, data: Tr
 
     Raises RealizabilityError, naming the transition or the reward, when no model is left with a positive likelihood.
     """
-    f = conditional.family
+    f = conditional.models
     table = np.empty((positions.size, data.step.size))
     status = likelihood_kernels.log_likelihoods(
         f.fill, f.common, f.thetas, conditional.members[positions], conditional.aux[positions],
         data.step, data.state, data.action, data.successor, table,
     )  # fmt: skip
     f.refuse_status(status, "weighing evidence")
-    if f.noise is None:
+    if f.reward_noise is None:
         sums: Floats = table.sum(axis=1)
         if np.isneginf(sums).all():
             _refuse_impossible(data, np.isneginf(table), np.zeros(table.shape, dtype=np.bool_), table)
         return sums
-    rewards = reward_log_likelihoods(f.noise, conditional, positions, data)
+    rewards = reward_log_likelihoods(f.reward_noise, conditional, positions, data)
     sums = (table + rewards).sum(axis=1)
     if np.isneginf(sums).all():
         _refuse_impossible(data, np.isneginf(table), np.isneginf(rewards), model_rewards(conditional, positions, data))

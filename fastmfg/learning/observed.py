@@ -16,7 +16,7 @@ def observed_rows(conditional: ConditionalClass, positions: Integers, data: Tran
 
     -1: a state that none of the models' rows lead to.
     """
-    f, common = conditional.family, conditional.family.common
+    f, common = conditional.models, conditional.models.common
     places = places_of(common, data.state, data.action)
     rows = np.empty((positions.size, places.size, f.row_length))
     status = kernels.gather_rows(

@@ -16,7 +16,7 @@ from fastmfg.games.game import Game, require_game
 from fastmfg.games.layout import Layout
 from fastmfg.games.reward_noise import RewardNoise, reward_noise
 from fastmfg.kernels import walk as walk_kernels
-from fastmfg.planning.condition import condition_game
+from fastmfg.planning.condition import condition_one
 from fastmfg.streams import Stream
 
 Sample = tuple[Integers, Integers] | tuple[Integers, Integers, Floats]
@@ -82,10 +82,10 @@ class MeanFieldOracle:
         self.trajectories = 0
         self._turns: Turns | None = None
         if types_in_turn:
-            layout = game._family.layout
+            layout = game.models.layout
             if layout is None:
                 raise TypeError(f"types_in_turn is for a MultiTypeGame, got {type(game).__name__}: agents are alike")
-            self._turns, self._ends = Turns(layout), start_ranges(layout, game._family.common.initial)
+            self._turns, self._ends = Turns(layout), start_ranges(layout, game.models.common.initial)
         self._reference: Floats | None = None
         self._conditional = (np.empty(0), np.empty(0))
 
@@ -94,9 +94,9 @@ class MeanFieldOracle:
 
         States [n, H+1], actions [n, H], and the rewards observed [n, H], if there is a noise under which they are.
         """
-        family, count, H = self.game._family, whole("n", n, 1), self.game.horizon
-        dev = family.policy("deviation", deviation)
-        aux, reward = self._condition(family.policy("reference", reference))
+        models, count, H = self.game.models, whole("n", n, 1), self.game.horizon
+        dev = models.policy("deviation", deviation)
+        aux, reward = self._condition(models.policy("reference", reference))
         purpose = Stream.ORACLE if self._turns is None else Stream.ORACLE_OF_TYPES
         uniforms, normals = np.empty((count, 2 * H + 1)), np.empty((count, H))
         for i in range(count):
@@ -109,9 +109,9 @@ class MeanFieldOracle:
             uniforms[:, 0] = within(self._ends, types, uniforms[:, 0])
         self.trajectories += count
         states, actions = np.empty((count, H + 1), dtype=np.int64), np.empty((count, H), dtype=np.int64)
-        theta = family.thetas[self.game._member]
-        status = walk_kernels.walk(family.fill, family.common, theta, aux, dev, uniforms, states, actions)
-        family.refuse_status(status, "sampling")
+        theta = models.thetas[self.game.index]
+        status = walk_kernels.walk(models.fill, models.common, theta, aux, dev, uniforms, states, actions)
+        models.refuse_status(status, "sampling")
         if self.noise is None:
             return states, actions
         return states, actions, self.noise.observe(rewards_along(reward, states, actions), normals)
@@ -138,7 +138,7 @@ class MeanFieldOracle:
         Kept until another reference policy is asked for.
         """
         if self._reference is None or not np.array_equal(reference, self._reference):
-            found = condition_game(self.game, reference)
+            found = condition_one(self.game, reference)
             self._conditional = found.aux[0], np.empty(0) if self.noise is None else found.reward[0]
             self._reference = reference
         return self._conditional

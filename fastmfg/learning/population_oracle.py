@@ -74,6 +74,6 @@ class PopulationOracle:
         own = self.population.sizes
         if sizes != list(own):
             raise ValueError(f"the state is of an oracle with n_agents {sizes}, this one has {list(own)}")
-        typed = self.game._family.layout is not None
+        typed = self.game.models.layout is not None
         self.population = Population(self.game, own if typed else own[0], state["seed"])
         self.trajectories = trajectories

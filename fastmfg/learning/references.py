@@ -32,7 +32,7 @@ import numpy as np
 from fastmfg.comparing.conditional import ConditionalClass, condition_members
 from fastmfg.executors import map_tasks, thread_count
 from fastmfg.games.checks import Floats, Integers
-from fastmfg.games.family import Family
+from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels.crowd import gather_rows
 from fastmfg.learning.adversary import TEMPER, information_step, reward_information
 from fastmfg.learning.recall import recalled_arrays
@@ -86,7 +86,7 @@ class FirstStep:
 class Rivals:
     """Survivors that references are to tell apart."""
 
-    family: Family
+    models: ModelClass
     members: Integers  # [n]   sorted
     weights: Floats  # [n]   sum to one
     looks: int = STATES  # states from which information is estimated
@@ -101,12 +101,12 @@ class Rivals:
         """The likeliest of them, for a first look."""
         chosen = np.sort(np.argsort(-self.weights, kind="stable")[:SCREENED])
         weights = self.weights[chosen] / self.weights[chosen].sum()
-        return Rivals(self.family, self.members[chosen], weights, SCREENED_STATES)
+        return Rivals(self.models, self.members[chosen], weights, SCREENED_STATES)
 
     @cached_property
     def first_step(self) -> FirstStep | None:
         """The first step, weighed; None where its rows depend on the policy, or all states are looked at."""
-        f = self.family
+        f = self.models
         if f.joint or _all_are_looked_at(f):
             return None
         states, legal = states_looked_at(f, self.looks)[0], f.common.legal
@@ -124,8 +124,8 @@ class Rivals:
             root += w * np.sqrt(rows[0])
             mixture += w * rows[0]
         told = 1.0 - (root * root).sum(axis=1)
-        if f.noise is not None:
-            told += reward_information(conditional, f.noise, self.weights, 0, states)[states[i], actions]
+        if f.reward_noise is not None:
+            told += reward_information(conditional, f.reward_noise, self.weights, 0, states)[states[i], actions]
         return FirstStep(told, mixture)
 
 
@@ -163,7 +163,7 @@ def rivals(state: State) -> Rivals:
         order = np.concatenate([order[: RIVALS // 2], rest[spread]])
     members = np.sort(order)
     tempered = np.exp(TEMPER * (log_likelihood[members] - log_likelihood[members].max()))
-    return Rivals(state.models._family, members, tempered / tempered.sum())
+    return Rivals(state.models, members, tempered / tempered.sum())
 
 
 def informations(rivals: Rivals, policies: Sequence[Floats]) -> list[float]:
@@ -172,7 +172,7 @@ def informations(rivals: Rivals, policies: Sequence[Floats]) -> list[float]:
     Estimated from `states_looked_at`, exact where these are all. The values of other states are taken to be the mean of
     those.
     """
-    f, first = rivals.family, rivals.first_step
+    f, first = rivals.models, rivals.first_step
     start, later = states_looked_at(f, rivals.looks)
 
     def information(policy: Floats) -> float:
@@ -192,31 +192,31 @@ def informations(rivals: Rivals, policies: Sequence[Floats]) -> list[float]:
     return list(map_tasks(information, policies, _one_a_task(f, len(policies))))
 
 
-def _one_a_task(family: Family, n: int) -> bool:
+def _one_a_task(models: ModelClass, n: int) -> bool:
     """Whether threads take one policy each; of fewer policies than threads they share each one's states."""
-    return family.parallel and n >= thread_count()
+    return models.parallel and n >= thread_count()
 
 
-def _first_values(family: Family, first: FirstStep, states: Integers, future: Floats) -> Floats:
+def _first_values(models: ModelClass, first: FirstStep, states: Integers, future: Floats) -> Floats:
     """Values of states of the first step; `future` [S]: the values of the second one."""
-    legal = family.common.legal[states]
+    legal = models.common.legal[states]
     q = np.full(legal.shape, -np.inf)
     q[legal] = first.told + (first.rows * future).sum(axis=1)
     value: Floats = q.max(axis=1)
     return value
 
 
-def states_looked_at(family: Family, count: int) -> tuple[Integers, Integers]:
+def states_looked_at(models: ModelClass, count: int) -> tuple[Integers, Integers]:
     """States of the first step and of later ones from which information is estimated: so many, or all."""
-    every, starts = np.arange(family.n_states), np.flatnonzero(family.common.initial)
-    if _all_are_looked_at(family):
+    every, starts = np.arange(models.n_states), np.flatnonzero(models.common.initial)
+    if _all_are_looked_at(models):
         return starts, every
     return spread_evenly(starts, count), spread_evenly(every, count)
 
 
-def _all_are_looked_at(family: Family) -> bool:
+def _all_are_looked_at(models: ModelClass) -> bool:
     """Whether a mean stands for no state: where rows are sparse, or agents of several types."""
-    return family.common.successors.size > 0 or family.layout is not None
+    return models.common.successors.size > 0 or models.layout is not None
 
 
 def spread_evenly(items: Integers, count: int) -> Integers:
@@ -238,12 +238,12 @@ def best_gathering(rivals: Rivals, start: Floats) -> tuple[Floats, float]:
     Empty, and minus infinity, where the game is too large, or nothing moves. Agents know their way by the likeliest
     rival's conditional model under the policy `start`.
     """
-    family = rivals.family
-    H, S = family.horizon, family.n_states
-    count = min(GOALS, S, MOST_ENTRIES // (2 * (rivals.members.size + 2) * family.row_entries))
+    models = rivals.models
+    H, S = models.horizon, models.n_states
+    count = min(GOALS, S, MOST_ENTRIES // (2 * (rivals.members.size + 2) * models.row_entries))
     if H == 1 or count < min(LEAST_GOALS, S):
         return np.empty(0), -np.inf
-    leader = condition_members(family, start, rivals.leader)
+    leader = condition_members(models, start, rivals.leader)
     states = spread_evenly(np.arange(S), count)
     goals = np.repeat(states[:, None], H, axis=1)
     first, policy, value = _most_informative(leader, goals, rivals)
@@ -256,7 +256,7 @@ def best_gathering(rivals: Rivals, start: Floats) -> tuple[Floats, float]:
 
 def _most_informative(leader: ConditionalClass, goals: Integers, rivals: Rivals) -> tuple[Integers, Floats, float]:
     """The goals [H] of the most informative gathering, the gathering, and its information; the first on a tie."""
-    f = leader.family
+    f = leader.models
 
     def gather(goal: Integers) -> tuple[Floats, Floats]:
         policy = gathering(leader, goal)
@@ -274,7 +274,7 @@ def gathering(leader: ConditionalClass, goals: Integers) -> Floats:
 
     In the one member of `leader`, at its density there. Deterministic, the lowest action on a tie.
     """
-    f, zero = leader.family, np.zeros(1, dtype=np.int64)
+    f, zero = leader.models, np.zeros(1, dtype=np.int64)
     reward = np.zeros((1, f.horizon, f.n_states, f.n_actions))
     for h in range(1, f.horizon):
         reward[0, h, goals[h]] = 1.0

@@ -31,14 +31,14 @@ import numpy as np
 
 from fastmfg.comparing.conditional import ConditionalClass
 from fastmfg.games.checks import Floats, Integers
-from fastmfg.games.family import Family
+from fastmfg.games.model_class import ModelClass
 from fastmfg.learning.likelihood import RealizabilityError, Transitions
 from fastmfg.learning.observed import observed_probability, observed_rows
 
 
-def refuse_unknown_rewards(family: Family, misspecification: float) -> None:
+def refuse_unknown_rewards(models: ModelClass, misspecification: float) -> None:
     """Raise ValueError where rewards are unknown: the assumption above says nothing of them."""
-    if misspecification > 0 and family.noise is not None:
+    if misspecification > 0 and models.reward_noise is not None:
         raise ValueError(
             f"misspecification is {misspecification:g}, but it speaks of transition rows alone, and the rewards of "
             "this class are unknown: let it be 0, or give a class whose rewards are known"

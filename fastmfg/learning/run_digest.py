@@ -39,21 +39,20 @@ def class_digest(models: ModelClass) -> str:
     precision, as other machines round otherwise; of one model where functions are compiled and parameters tell models
     apart, of all others.
     """
-    family = models._family
-    content = hashlib.sha256(repr((len(models), family.n_actions, family.horizon, family.joint)).encode())
+    content = hashlib.sha256(repr((len(models), models.n_actions, models.horizon, models.joint)).encode())
 
     def add(array: NDArray[Any]) -> None:
         content.update(repr((array.shape, array.dtype.str)).encode())
         content.update(np.ascontiguousarray(array).tobytes())
 
-    if family.noise is not None:
-        content.update(repr(family.noise).encode())
-    for array in (family.thetas, *family.common):
+    if models.reward_noise is not None:
+        content.update(repr(models.reward_noise).encode())
+    for array in (models.thetas, *models.common):
         add(array)
     uniform, zero = models[0].uniform_policy()[None], np.zeros(1, dtype=np.int64)
-    for member in range(1 if family.parallel else len(models)):
+    for member in range(1 if models.parallel else len(models)):
         chosen = np.array([member], dtype=np.int64)
-        density = family.densities(chosen, uniform, zero)[0]
+        density = models.densities(chosen, uniform, zero)[0]
         add(density.astype(np.float32))
-        add(family.rewards(chosen, density, uniform, zero).astype(np.float32))
+        add(models.rewards(chosen, density, uniform, zero).astype(np.float32))
     return content.hexdigest()

@@ -29,7 +29,7 @@ class Anderson:
     def __call__(self, last: Evaluation) -> Floats:
         if self.y is None:
             self.y, self.scale = last.policy, scale_of_q(last)
-        legal = last.game._family.common.legal
+        legal = last.game.models.common.legal
         q = np.where(legal, last.q, 0.0)
         advantage = np.where(legal, q - q.sum(axis=-1, keepdims=True) / legal.sum(axis=-1)[:, None], 0.0)
         image = last.policy + self.step * (advantage / self.scale)

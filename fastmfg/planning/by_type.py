@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import Floats, Integers
-from fastmfg.games.family import Family
 from fastmfg.games.game import Game, require_game
-from fastmfg.planning.condition import ONE, condition_game
-from fastmfg.planning.evaluate import back_up, evaluate_pairs, map_blocks
+from fastmfg.games.model_class import ModelClass
+from fastmfg.planning.condition import condition_one
+from fastmfg.planning.evaluate import back_up_one, evaluate_one, evaluate_pairs, map_blocks
 
 
 def ne_gaps_by_type(game: Game, policy: ArrayLike) -> Floats:
@@ -21,9 +21,8 @@ def ne_gaps_by_type(game: Game, policy: ArrayLike) -> Floats:
 
     `policy` [H, S, A], or a list of the types' own, [H, S_w, A_w]. A game without types has one.
     """
-    family = require_game("game", game)._family
-    pi = family.policy("policy", policy)
-    gaps: Floats = evaluate_pairs(family, np.array([game._member], dtype=np.int64), pi[None], ONE)[1].gap_by_type[0]
+    pi = require_game("game", game).models.policy("policy", policy)
+    gaps: Floats = evaluate_one(game, pi)[1].gap_by_type[0]
     return gaps
 
 
@@ -37,20 +36,20 @@ def returns_by_type(game: Game, policy: ArrayLike, deviation: ArrayLike | None =
 
     Without a deviation, what the crowd itself gets. `evaluate` is the mean.
     """
-    family = require_game("game", game)._family
-    pi = family.policy("policy", policy)
-    dev = pi if deviation is None else family.policy("deviation", deviation)
-    found, member = condition_game(game, pi), np.array([game._member], dtype=np.int64)
-    values = back_up(family, member, found.aux, found.reward, dev[None], ONE)
+    models = require_game("game", game).models
+    pi = models.policy("policy", policy)
+    dev = pi if deviation is None else models.policy("deviation", deviation)
+    found = condition_one(game, pi)
+    values = back_up_one(game, found.aux, found.reward, dev)
     returns: Floats = values.by_type(values.value[:, 0])[0]
     return returns
 
 
-def member_gaps_by_type(family: Family, members: Integers, policy: Floats) -> Floats:
-    """``E^w_M(policy)`` [n, W] of a checked policy in members of a family, in parallel."""
+def member_gaps_by_type(models: ModelClass, members: Integers, policy: Floats) -> Floats:
+    """``E^w_M(policy)`` [n, W] of a checked policy in models of a class, in parallel."""
 
     def gaps(block: Integers) -> Floats:
         chosen = members[block]
-        return evaluate_pairs(family, chosen, policy[None], np.zeros(chosen.size, dtype=np.int64))[1].gap_by_type
+        return evaluate_pairs(models, chosen, policy[None], np.zeros(chosen.size, dtype=np.int64))[1].gap_by_type
 
-    return np.concatenate(list(map_blocks(gaps, family, members.size)))
+    return np.concatenate(list(map_blocks(gaps, models, members.size)))

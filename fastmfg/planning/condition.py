@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import Floats, Integers, frozen
-from fastmfg.games.family import NO_TABLE, Conditionals, Family
 from fastmfg.games.game import Game, require_game
+from fastmfg.games.model_class import ModelClass
+from fastmfg.games.sources import Conditionals
 from fastmfg.kernels import density as density_kernels
-from fastmfg.memory import require_numbers
 from fastmfg.planning.passes import is_large
 from fastmfg.planning.survey import follow
-
-ONE = np.zeros(1, dtype=np.int64)
-"""The index of the only policy of a batch of one."""
 
 
 @dataclass(frozen=True)
@@ -39,42 +36,36 @@ class ConditionalModel:
     @cached_property
     def transition(self) -> Floats:
         """Dense tables [H, S, A, S], built at first use, read-only."""
-        family, member = self.game._family, self.game._member
-        H, S, A = self.policy.shape
-        require_numbers("the transition as a table [H, S, A, S]", (H + 1) * S * A * S, NO_TABLE)
-        rows = np.empty((H, S, A, S))
-        for h in range(H):
-            rows[h] = family.transition_at(member, h, family.population(self.density[h], self.policy[h]))
-        table: Floats = frozen(rows)
-        return table
+        return frozen(self.game.models.transitions_along(self.game.index, self.density, self.policy))
 
 
 def condition(game: Game, policy: ArrayLike) -> ConditionalModel:
     """Freeze the population at the density of `policy` [H, S, A] in `game`."""
     require_game("game", game)
-    pi = game._family.policy("policy", policy)
-    if is_large(game._family):
+    pi = game.models.policy("policy", policy)
+    if is_large(game.models):
         density = follow(game, pi.swapaxes(1, 2))
-        member = np.array([game._member], dtype=np.int64)
-
-        def rewards() -> Floats:
-            table: Floats = game._family.rewards(member, density[None], pi[None], ONE)[0]
-            return table
-
-        return ConditionalModel(game, frozen(pi), frozen(density), rewards)
-    conditionals = condition_game(game, pi)
+        return ConditionalModel(game, frozen(pi), frozen(density), partial(rewards_one, game, density, pi))
+    conditionals = condition_one(game, pi)
     return ConditionalModel(game, frozen(pi), frozen(conditionals.density[0]), lambda: conditionals.reward[0])
 
 
-def condition_game(game: Game, policy: Floats) -> Conditionals:
+def condition_one(game: Game, policy: Floats) -> Conditionals:
     """Conditionals of one checked policy in one game."""
-    return game._family.condition(np.array([game._member], dtype=np.int64), policy[None], ONE)
+    return game.models.condition(*game.batch(policy))
 
 
-def occupancies(family: Family, members: Integers, aux: Floats, policies: Floats, policy_of: Integers) -> Floats:
+def rewards_one(game: Game, density: Floats, policy: Floats) -> Floats:
+    """Rewards [H, S, A] of one game at the density [H, S] of a policy."""
+    members, policies, policy_of = game.batch(policy)
+    rewards: Floats = game.models.rewards(members, density[None], policies, policy_of)[0]
+    return rewards
+
+
+def occupancies(models: ModelClass, members: Integers, aux: Floats, policies: Floats, policy_of: Integers) -> Floats:
     """State distributions [n, H, S] of deviations in conditional models."""
-    density = np.empty((members.size, family.horizon, family.n_states))
-    pairs = family.pairs(members, policies, policy_of)
-    status = density_kernels.occupy(family.compiled_rows, pairs, aux, density)
-    family.refuse_status(status, "following deviations")
+    density = np.empty((members.size, models.horizon, models.n_states))
+    pairs = models.pairs(members, policies, policy_of)
+    status = density_kernels.occupy(models.compiled_rows, pairs, aux, density)
+    models.refuse_status(status, "following deviations")
     return density

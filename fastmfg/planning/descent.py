@@ -33,7 +33,7 @@ class Descent:
         self.y = np.empty_like(self.pi)
         for y, pi in zip(self.y, self.pi, strict=True):  # a step at a time: no copy of the whole is made
             np.log(np.maximum(pi, FLOOR), out=y)
-        self.call_iterations = max(1, CALL_OPERATIONS // (game._family.row_entries + 10 * self.y.size))
+        self.call_iterations = max(1, CALL_OPERATIONS // (game.models.row_entries + 10 * self.y.size))
 
     @property
     def gap(self) -> float:
@@ -50,6 +50,6 @@ class Descent:
         return done
 
     def _descend(self, step: float, iterations: int, work: Workspace) -> None:
-        f, passes = self.passes.family, self.passes
+        f, passes = self.passes.models, self.passes
         theta, work = f.thetas[passes.member], first_values(work, 1)
         kernels.descend(passes.way_back, passes.transitions, theta, f.joint, step, iterations, self.y, self.pi, work)

@@ -26,7 +26,7 @@ from fastmfg.games.game import Game, require_game
 from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import distance
 from fastmfg.planning.evaluation import ROUNDING
-from fastmfg.planning.sampled import Pairs, Sample, Sampler, one
+from fastmfg.planning.sampled import Pairs, Sample, Sampler
 
 FLOOR = 1e-7
 """Populations closer than this (L1) are not compared: quotients would be rounding."""
@@ -150,12 +150,12 @@ def diagnose(game: Game, *, n_policies: int = 20, temperature: float | None = No
     require_game("game", game)
     n, first_seed = whole("n_policies", n_policies, 1), whole("seed", seed, 0)
     heat = None if temperature is None else real("temperature", temperature, 0.0)
-    parallel = game._family.parallel
+    parallel = game.models.parallel
     slopes: list[Slopes] = []
     ratios: list[float] = []
     sums: list[float] = []
     witness, largest = None, -np.inf
-    for pairs in Sampler(game._family, one(game._member), first_seed, heat).rounds(n):
+    for pairs in Sampler(game.models, np.array([game.index]), first_seed, heat).rounds(n):
         far = apart(pairs)
         slopes += map_tasks(slopes_of, far, parallel)
         ratios += [contraction(pair) for pair in far]
@@ -195,12 +195,12 @@ def estimate_lipschitz(models: ModelClass | Game, *, n_policies: int = 20, seed:
     """
     if not isinstance(models, (ModelClass, Game)):
         raise TypeError(f"models must be a ModelClass or a Game, got {type(models).__name__}")
-    members = one(models._member) if isinstance(models, Game) else np.arange(len(models), dtype=np.int64)
+    known = models if isinstance(models, ModelClass) else models.models
+    members = known.members if isinstance(models, ModelClass) else np.array([models.index])
     n, first_seed = whole("n_policies", n_policies, 1), whole("seed", seed, 0)
-    family = models._family
     slopes: list[Slopes] = []
-    for pairs in Sampler(family, members, first_seed).rounds(n):
-        slopes += map_tasks(slopes_of, apart(pairs), family.parallel)
+    for pairs in Sampler(known, members, first_seed).rounds(n):
+        slopes += map_tasks(slopes_of, apart(pairs), known.parallel)
     top = largest_of(slopes)
     return Lipschitz(top.reward, top.transition, len(slopes))
 
@@ -250,7 +250,7 @@ def steepest(changes: Floats, between: Floats) -> float:
 
 def reward_changes(x: Sample, y: Sample, member: int) -> Floats:
     """``max over s, legal a of |r_h(s,a,x_h) - r_h(s,a,y_h)|`` [H], less rounding."""
-    legal = x.family.common.legal
+    legal = x.models.common.legal
     r, q = x.reward_in(member)[:, legal], y.reward_in(member)[:, legal]
     change = np.abs(r - q) - ROUNDING * np.maximum(np.abs(r), np.abs(q))
     largest: Floats = np.maximum(change.max(axis=1), 0.0)
@@ -259,7 +259,7 @@ def reward_changes(x: Sample, y: Sample, member: int) -> Floats:
 
 def row_changes(x: Sample, y: Sample, member: int) -> Floats:
     """``max over s, legal a of ||P_h(.|s,a,x_h) - P_h(.|s,a,y_h)||_1`` [H], less rounding."""
-    f = x.family
+    f = x.models
     if f.aux_size == 0:  # rows see the population by way of `aux` alone
         return np.zeros(f.horizon)
     aux = np.stack([x.aux_in(member), y.aux_in(member)])
@@ -288,10 +288,10 @@ def scaled_sum(pair: tuple[Sample, Sample]) -> float:
     """The Lasry-Lions sum of a pair over ``sum_h ||L_h - L'_h|| ||x_h - x'_h||``; 0 within rounding."""
     x, y = pair
     lean = x.density[..., None] * x.policy - y.density[..., None] * y.policy  # L - L'
-    change = np.where(x.family.common.legal, x.reward - y.reward, 0.0)
+    change = np.where(x.models.common.legal, x.reward - y.reward, 0.0)
     moved = np.abs(lean).sum(axis=(1, 2))
     total = float((lean * change).sum())
-    size = np.abs(x.reward[:, x.family.common.legal]).max(axis=1)
+    size = np.abs(x.reward[:, x.models.common.legal]).max(axis=1)
     rounding = ROUNDING * float((moved * size + 2.0 * np.abs(change).max(axis=(1, 2))).sum())
     if abs(total) <= rounding:
         return 0.0

@@ -15,15 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.executors import Executor, Tick, blocks, items_a_task, map_tasks
 from fastmfg.games.checks import Floats, Integers, first_index, frozen
-from fastmfg.games.family import Conditionals, Family
 from fastmfg.games.game import Game, require_game
 from fastmfg.games.layout import Layout
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
+from fastmfg.games.sources import Conditionals
 from fastmfg.games.spread import spread
 from fastmfg.kernels import backup as backup_kernels
 from fastmfg.kernels.forms import NO_ROWS
 from fastmfg.memory import require_numbers
-from fastmfg.planning.condition import ONE, condition_game
+from fastmfg.planning.condition import condition_one
 from fastmfg.planning.passes import is_large, kept_rows
 from fastmfg.planning.survey import respond, survey
 
@@ -84,7 +84,7 @@ class BestResponse:
 
 
 def back_up(
-    family: Family, members: Integers, aux: Floats, reward: Floats, policies: Floats, policy_of: Integers,
+    models: ModelClass, members: Integers, aux: Floats, reward: Floats, policies: Floats, policy_of: Integers,
     rows: Floats = NO_ROWS,
 ) -> Values:  # fmt: skip
     """Values of policies, and of the best response, under any rewards [n, H, S, A] in conditional models.
@@ -93,22 +93,33 @@ def back_up(
     """
     n, H, S, A = reward.shape
     q, greedy, value = np.empty((n, H, S, A)), np.empty((n, H, S), dtype=np.int32), np.empty((n, 2, S))
-    pairs = family.pairs(members, policies, policy_of, rows)
-    status = backup_kernels.back_up(family.compiled_rows, pairs, aux, reward, q, greedy, value)
-    family.refuse_status(status, "backing values up")
+    pairs = models.pairs(members, policies, policy_of, rows)
+    status = backup_kernels.back_up(models.compiled_rows, pairs, aux, reward, q, greedy, value)
+    models.refuse_status(status, "backing values up")
     if not np.isfinite(value).all():
         i = first_index(~np.isfinite(value))[0]
-        raise ValueError(f"the values of {family.name_of(int(members[i]))} are not finite: its rewards overflow")
-    return Values(q, greedy, value, family.common.initial, family.layout)
+        raise ValueError(f"the values of {models.name_of(int(members[i]))} are not finite: its rewards overflow")
+    return Values(q, greedy, value, models.common.initial, models.layout)
 
 
 def evaluate_pairs(
-    family: Family, members: Integers, policies: Floats, policy_of: Integers
+    models: ModelClass, members: Integers, policies: Floats, policy_of: Integers
 ) -> tuple[Conditionals, Values]:
     """Condition n (model, policy) pairs and back their values up."""
-    rows = kept_rows(family) if members.size == 1 else NO_ROWS
-    conditionals = family.condition(members, policies, policy_of, rows)
-    return conditionals, back_up(family, members, conditionals.aux, conditionals.reward, policies, policy_of, rows)
+    rows = kept_rows(models) if members.size == 1 else NO_ROWS
+    conditionals = models.condition(members, policies, policy_of, rows)
+    return conditionals, back_up(models, members, conditionals.aux, conditionals.reward, policies, policy_of, rows)
+
+
+def evaluate_one(game: Game, policy: Floats) -> tuple[Conditionals, Values]:
+    """Condition one game on a checked policy [H, S, A], and back its values up: a batch of one."""
+    return evaluate_pairs(game.models, *game.batch(policy))
+
+
+def back_up_one(game: Game, aux: Floats, reward: Floats, policy: Floats) -> Values:
+    """Values of a policy in a conditional model of one game: aux [1, H, *], rewards [1, H, S, A]."""
+    members, policies, policy_of = game.batch(policy)
+    return back_up(game.models, members, aux, reward, policies, policy_of)
 
 
 def deterministic(actions: NDArray[np.integer[Any]], n_actions: int) -> Floats:
@@ -125,11 +136,10 @@ def evaluate(game: Game, policy: ArrayLike, deviation: ArrayLike | None = None) 
     Without a deviation, the crowd's own return ``J_M(policy; policy)``.
     """
     require_game("game", game)
-    pi = game._family.policy("policy", policy)
-    dev = pi if deviation is None else game._family.policy("deviation", deviation)
-    frozen_game = condition_game(game, pi)
-    members = np.array([game._member], dtype=np.int64)
-    values = back_up(game._family, members, frozen_game.aux, frozen_game.reward, dev[None], ONE)
+    pi = game.models.policy("policy", policy)
+    dev = pi if deviation is None else game.models.policy("deviation", deviation)
+    conditionals = condition_one(game, pi)
+    values = back_up_one(game, conditionals.aux, conditionals.reward, dev)
     return float(values.policy_return[0])
 
 
@@ -140,11 +150,11 @@ def best_response(game: Game, policy: ArrayLike) -> BestResponse:
     next: against `value` the policy loses at most ``H * 1e-10`` of the largest value of all.
     """
     pi = _checked(game, policy)
-    if is_large(game._family):
+    if is_large(game.models):
         actions, value = respond(game, pi.swapaxes(1, 2))
         del pi
         return BestResponse(frozen(deterministic(actions, game.n_actions)), value)
-    values = _values(game, pi)
+    values = evaluate_one(game, pi)[1]
     return BestResponse(frozen(deterministic(values.greedy[0], game.n_actions)), float(values.best_return[0]))
 
 
@@ -154,17 +164,13 @@ def ne_gap(game: Game, policy: ArrayLike) -> float:
     Of several types of agents, the one that gains most (`ne_gaps_by_type`); the policy may be a list of theirs.
     """
     pi = _checked(game, policy)
-    if is_large(game._family):
+    if is_large(game.models):
         return survey(game, pi.swapaxes(1, 2)).gap
-    return float(_values(game, pi).gap[0])
+    return float(evaluate_one(game, pi)[1].gap[0])
 
 
 def _checked(game: Game, policy: ArrayLike) -> Floats:
-    return require_game("game", game)._family.policy("policy", policy)
-
-
-def _values(game: Game, pi: Floats) -> Values:
-    return evaluate_pairs(game._family, np.array([game._member], dtype=np.int64), pi[None], ONE)[1]
+    return require_game("game", game).models.policy("policy", policy)
 
 
 def ne_gaps(
@@ -181,24 +187,23 @@ def ne_gaps(
     reports progress.
     """
     require_class("models", models)
-    pi = models._family.policy("policy", policy)
-    chosen = (
-        np.arange(len(models), dtype=np.int64) if members is None else member_indices("members", members, len(models))
-    )
-    tasks = [chosen[block] for block in model_blocks(models._family, chosen.size)]
-    return np.concatenate(list(spread(partial(_gaps_of, policy=pi), models._family, tasks, executor, tick)))
+    pi = models.policy("policy", policy)
+    chosen = models.members if members is None else member_indices("members", members, len(models))
+    tasks = [chosen[block] for block in model_blocks(models, chosen.size)]
+    return np.concatenate(list(spread(partial(gaps_of, policy=pi), models, tasks, executor, tick)))
 
 
-def _gaps_of(family: Family, members: Integers, policy: Floats) -> Floats:
-    return evaluate_pairs(family, members, policy[None], np.zeros(members.size, dtype=np.int64))[1].gap
+def gaps_of(models: ModelClass, members: Integers, policy: Floats) -> Floats:
+    """NE gaps [n] of a checked policy in some of the models."""
+    return evaluate_pairs(models, members, policy[None], np.zeros(members.size, dtype=np.int64))[1].gap
 
 
-def model_blocks(family: Family, n: int) -> list[Integers]:
+def model_blocks(models: ModelClass, n: int) -> list[Integers]:
     """The positions 0..n-1 in consecutive blocks, one a task."""
-    size = items_a_task(family.row_entries, MODELS_A_TASK)
+    size = items_a_task(models.row_entries, MODELS_A_TASK)
     return [np.arange(block.start, block.stop) for block in blocks(n, size)]
 
 
-def map_blocks(function: Callable[[Integers], Any], family: Family, n: int) -> Any:
-    """``function`` of consecutive blocks of the positions 0..n-1, side by side where the family is compiled."""
-    return map_tasks(function, model_blocks(family, n), parallel=family.parallel)
+def map_blocks(function: Callable[[Integers], Any], models: ModelClass, n: int) -> Any:
+    """``function`` of consecutive blocks of the positions 0..n-1, side by side where the class is compiled."""
+    return map_tasks(function, model_blocks(models, n), parallel=models.parallel)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fastmfg.games.checks import Floats
 from fastmfg.games.game import Game
-from fastmfg.planning.condition import ONE
-from fastmfg.planning.evaluate import deterministic, evaluate_pairs
+from fastmfg.planning.condition import rewards_one
+from fastmfg.planning.evaluate import deterministic, evaluate_one
 from fastmfg.planning.passes import is_large
 from fastmfg.planning.survey import survey
 
@@ -35,9 +35,7 @@ class Evaluation:
     @cached_property
     def reward(self) -> Floats:
         """Rewards [H, S, A] under the policy's density."""
-        member = np.array([self.game._member], dtype=np.int64)
-        rewards: Floats = self.game._family.rewards(member, self.density[None], self.policy[None], ONE)[0]
-        return rewards
+        return rewards_one(self.game, self.density, self.policy)
 
     @cached_property
     def best_response(self) -> Floats:
@@ -57,18 +55,17 @@ class Method(Protocol):
 
 def evaluation_of(game: Game, policy: Floats, values: bool = True) -> Evaluation:
     """Evaluate; without `values` nobody needs Q and the best response, and large games leave them out."""
-    if is_large(game._family):
+    if is_large(game.models):
         found = survey(game, policy.swapaxes(1, 2), q=values, greedy=values)
         return Evaluation(game, policy, found.density, found.aux[None], found.q, found.greedy, found.gap)
-    members = np.array([game._member], dtype=np.int64)
-    frozen_game, found_values = evaluate_pairs(game._family, members, policy[None], ONE)
-    q, greedy = found_values.q[0], found_values.greedy[0]
-    return Evaluation(game, policy, frozen_game.density[0], frozen_game.aux, q, greedy, float(found_values.gap[0]))
+    conditionals, of = evaluate_one(game, policy)
+    density, gap = conditionals.density[0], float(of.gap[0])
+    return Evaluation(game, policy, density, conditionals.aux, of.q[0], of.greedy[0], gap)
 
 
 def spread_of_q(evaluation: Evaluation) -> float:
     """Mean over (h, s) of the range of Q over legal actions, where there is one; 0 where actions never matter."""
-    legal = evaluation.game._family.common.legal
+    legal = evaluation.game.models.common.legal
     spread = np.where(legal, evaluation.q, -np.inf).max(axis=-1) - np.where(legal, evaluation.q, np.inf).min(axis=-1)
     return float(spread[spread > 0].mean()) if (spread > 0).any() else 0.0
 

@@ -7,9 +7,8 @@ import numpy as np
 from fastmfg.games.checks import Floats, real, whole
 from fastmfg.games.game import Game
 from fastmfg.kernels import softmax
-from fastmfg.planning.condition import ONE
 from fastmfg.planning.descent import FLOOR, Descent
-from fastmfg.planning.evaluate import back_up
+from fastmfg.planning.evaluate import back_up_one
 from fastmfg.planning.evaluation import Evaluation, at_uniform, scale_of_q
 from fastmfg.planning.passes import turned
 
@@ -139,7 +138,7 @@ def logits(policy: Floats) -> Floats:
 def logit_step(evaluation: Evaluation, y: Floats, q: Floats, step: float) -> tuple[Floats, Floats]:
     """The logits ``y + step * q``, shifted to a largest legal entry of 0, and their softmax."""
     y_next, policy = np.empty_like(y), np.empty_like(y)
-    softmax.mirror_step(y, q, step, evaluation.game._family.common.legal, y_next, policy)
+    softmax.mirror_step(y, q, step, evaluation.game.models.common.legal, y_next, policy)
     return y_next, policy
 
 
@@ -163,8 +162,7 @@ class PriorDescent:
             self.temperature = max(scale_of_q(last), SMALLEST_SCALE)
         if self.prior is None or (self.inner is not None and self.iteration % self.inner == 0):
             self.prior = np.log(np.maximum(last.policy, np.finfo(np.float64).tiny))
-        family, members = last.game._family, np.array([last.game._member], dtype=np.int64)
-        best = back_up(family, members, last.aux, last.reward[None], last.best_response[None], ONE)
+        best = back_up_one(last.game, last.aux, last.reward[None], last.best_response)
         return logit_step(last, self.prior, best.q[0], 1.0 / self.temperature)[1]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastmfg.games.checks import Floats, real
-from fastmfg.planning.condition import condition_game
+from fastmfg.planning.condition import condition_one
 from fastmfg.planning.evaluate import deterministic
 from fastmfg.planning.evaluation import Evaluation
 from fastmfg.planning.ties import lowest_best
@@ -73,7 +73,7 @@ class SmoothedPolicyIteration:
 
 def mix_occupations(last: Evaluation, other: Floats, w: float) -> Floats:
     """The policy whose occupation measure is (1-w) that of the last policy plus w that of another."""
-    reached = condition_game(last.game, other).density[0]
+    reached = condition_one(last.game, other).density[0]
     old, new = (1.0 - w) * last.density[..., None] * last.policy, w * reached[..., None] * other
     mass = (old + new).sum(axis=-1, keepdims=True)
     mixed: Floats = np.divide(old + new, mass, out=last.policy.copy(), where=mass > 0)

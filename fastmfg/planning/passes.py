@@ -6,14 +6,14 @@ import math
 import threading
 from collections.abc import Callable
 from typing import cast
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from fastmfg.executors import run_team
 from fastmfg.games.checks import Floats, Integers
-from fastmfg.games.family import CompiledFamily, Family
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
+from fastmfg.games.model_class import ModelClass
 from fastmfg.games.transitions import transitions_of
 from fastmfg.kernels import passes as kernels
 from fastmfg.kernels import table
@@ -44,37 +44,38 @@ TEAM_ENTRIES = 1 << 21
 """Entries that a run goes through, from which on it is worth a team: starting threads takes up to a few ms."""
 
 
-def can_pass(family: Family) -> bool:
+def can_pass(models: ModelClass) -> bool:
     """Whether all that a pass calls is compiled, and no row needs to be checked anew."""
-    return isinstance(family, CompiledFamily) and isinstance(family.reward, Filler) and not family.checked
+    source = models.source
+    return isinstance(source, CompiledSource) and isinstance(source.reward, Filler) and not source.checked
 
 
-def is_large(family: Family) -> bool:
+def is_large(models: ModelClass) -> bool:
     """Whether a team should pass through the game: there are at least two parts."""
-    return can_pass(family) and family.n_states >= 2 * PART_STATES
+    return can_pass(models) and models.n_states >= 2 * PART_STATES
 
 
 class Passes:
     """One game's turned tables, and the arrays that the members of a team share."""
 
     def __init__(self, game: Game) -> None:
-        family = game._family
-        assert isinstance(family, CompiledFamily) and isinstance(family.reward, Filler)
-        self.game, self.family, self.member = game, family, game._member
-        H, S, A = family.horizon, family.n_states, family.n_actions
-        each_state = H + 16 + 5 * A + (2 * A if family.joint else 0)  # docs/memory.md lists the arrays
-        require_numbers("passing through the game", S * each_state + H * family.aux_size, "take a smaller game")
-        self.transitions, links_back = transitions_along(family, self.member)
+        models, source = game.models, game.models.source
+        assert isinstance(source, CompiledSource) and isinstance(source.reward, Filler)
+        self.game, self.models, self.member = game, models, game.index
+        H, S, A = models.horizon, models.n_states, models.n_actions
+        each_state = H + 16 + 5 * A + (2 * A if models.joint else 0)  # docs/memory.md lists the arrays
+        require_numbers("passing through the game", S * each_state + H * models.aux_size, "take a smaller game")
+        self.transitions, links_back = transitions_along(models, self.member)
         form = self.transitions.form
         by_segments = form.carry_pulls if form.factored else form.send_pulls
-        by_parts = family.reward.part is not None and not family.joint
-        block = family.reward.part if by_parts else no_part
-        self.way_back = kernels.WayBack(family.reward, block, links_back)
-        self.entries = H * S * max(A, entries_a_state(family))
-        self.parts = count_parts(family, by_segments)
+        by_parts = source.reward.part is not None and not models.joint
+        block = source.reward.part if by_parts else no_part
+        self.way_back = kernels.WayBack(source.reward, block, links_back)
+        self.entries = H * S * max(A, entries_a_state(models))
+        self.parts = count_parts(models, by_segments)
         self.work = kernels.Workspace(
             density=np.empty((H, S)),
-            aux=np.empty((H, family.aux_size)),
+            aux=np.empty((H, models.aux_size)),
             chunk_starts=part_starts(S, self.parts, BLOCK if form.send_pulls else 1),
             flows=np.empty((2, self.parts, 0 if by_segments else S)),
             values=np.zeros((2, 2, S)),
@@ -82,27 +83,27 @@ class Passes:
             means=np.empty((2, 1, S if form.factored else 0)),
             extents=np.zeros((2, self.parts)),
             rewards=np.empty((2, 0 if by_parts else S, A)),
-            populations=np.empty((2, S * A if family.joint else 0)),
+            populations=np.empty((2, S * A if models.joint else 0)),
             rows=np.empty((0, 0, 0, 0)),
             fault=new_fault(),
             board=np.empty((0, 2), dtype=np.int64),
         )
-        self.work.density[0] = family.common.initial
+        self.work.density[0] = models.common.initial
 
     def run(self, member: Callable[[kernels.Workspace], None], times: int = 1) -> None:
         """Have a team make passes forwards and back, so many times; raises ValueError where one met a fault.
 
         `member` calls the kernel.
         """
-        phases = times * kernels.PHASES * self.family.horizon
-        rows = kept_rows(self.family)  # of the thread that runs, whoever made this
+        phases = times * kernels.PHASES * self.models.horizon
+        rows = kept_rows(self.models)  # of the thread that runs, whoever made this
         work = self.work._replace(board=np.zeros((phases, 2), dtype=np.int64), rows=rows)
         run_team(lambda: member(work), self.parts if times * self.entries > TEAM_ENTRIES else 1)
         status = int(work.fault[0])
         if status == kernels.NOT_FINITE:
-            name = self.family.name_of(self.member)
+            name = self.models.name_of(self.member)
             raise ValueError(f"the values of {name} are not finite: its rewards are not, or overflow")
-        self.family.refuse_status(status, "passing through the game")
+        self.models.refuse_status(status, "passing through the game")
 
 
 def first_values(work: kernels.Workspace, n_values: int) -> kernels.Workspace:
@@ -117,32 +118,29 @@ def turned(array: Floats) -> Floats:
     return np.ascontiguousarray(array.swapaxes(1, 2))
 
 
-_kept: WeakKeyDictionary[Family, tuple[int, Transitions, Links]] = WeakKeyDictionary()
-
-
-def transitions_along(family: CompiledFamily, member: int) -> tuple[Transitions, Links]:
+def transitions_along(models: ModelClass, member: int) -> tuple[Transitions, Links]:
     """Bring a model's rows into segments where it has them: for passes forwards, and the links of those back.
 
-    Those of a family's last model are kept as long as it.
+    Those of a class's last model are kept as long as it.
     """
-    kept = _kept.get(family)
+    kept: tuple[int, Transitions, Links] | None = models.memo.get("transitions")
     if kept is None or kept[0] != member:
-        rows = row_segments(family, member)
-        noise = noise_segments(family, member) if rows[0].start.size else (NO_SEGMENTS, NO_SEGMENTS)
-        transitions = transitions_of(family.prepare, family.fill, family.common, rows[0], noise[0])
+        rows = row_segments(models, member)
+        noise = noise_segments(models, member) if rows[0].start.size else (NO_SEGMENTS, NO_SEGMENTS)
+        transitions = transitions_of(models.prepare, models.fill, models.common, rows[0], noise[0])
         back = transitions.links._replace(rows=rows[1], noise=noise[1])
-        kept = _kept[family] = member, transitions, back
+        kept = models.memo["transitions"] = member, transitions, back
     return kept[1:]
 
 
-def entries_a_state(family: CompiledFamily) -> int:
+def entries_a_state(models: ModelClass) -> int:
     """Numbers in the rows of one state at one step: one row of noise when factored, else one an action."""
-    return family.row_length * (1 if family.common.moves.size else family.n_actions)
+    return models.row_length * (1 if models.common.moves.size else models.n_actions)
 
 
-def count_parts(family: CompiledFamily, by_segments: bool) -> int:
+def count_parts(models: ModelClass, by_segments: bool) -> int:
     """Parts that a team shares; by sizes alone."""
-    S, entries = family.n_states, entries_a_state(family)
+    S, entries = models.n_states, entries_a_state(models)
     if by_segments:
         return min(SEGMENT_PARTS, max(1, S // PART_STATES))
     many = S >= MANY_STATES or entries >= LONG_ROWS
@@ -152,14 +150,16 @@ def count_parts(family: CompiledFamily, by_segments: bool) -> int:
 _buffers = threading.local()
 
 
-def kept_rows(family: Family) -> Floats:
+def kept_rows(models: ModelClass) -> Floats:
     """Room [H - 1, S, A, K] for rows that are worth keeping between a pass forwards and one back; else an empty one.
 
     It is this thread's, for use within one pass: new memory costs more than filling it.
     """
-    shape = (family.horizon - 1, family.n_states, family.n_actions, family.row_length)
+    shape = (models.horizon - 1, models.n_states, models.n_actions, models.row_length)
     size = math.prod(shape)
-    filled = isinstance(family, CompiledFamily) and not family.common.moves.size and family.fill is not table.fill
+    filled = (
+        isinstance(models.source, CompiledSource) and not models.common.moves.size and models.fill not in table.STORED
+    )
     if not filled or size == 0 or 8 * size > KEPT_BYTES:
         return NO_ROWS
     if size > getattr(_buffers, "rows", NO_ROWS).size:

@@ -7,6 +7,7 @@ Section 4.2). Every mean-field game is one, ``P_h(. | s, a, pi) = P_h(. | s, a, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,11 +22,12 @@ from fastmfg.games.checks import (
     shape_text,
     whole,
 )
-from fastmfg.games.family import Conditionals, Family
-from fastmfg.games.game import Game
+from fastmfg.games.game import Game, OfClass
+from fastmfg.games.model_class import ModelClass
+from fastmfg.games.sources import Conditionals, Source
 from fastmfg.kernels import table
 from fastmfg.kernels.forms import NO_ROWS
-from fastmfg.planning.condition import condition_game
+from fastmfg.planning.condition import condition_one
 
 PARTS = ("initial", "legal", "horizon", "transition", "reward")
 """What a policy-aware model has."""
@@ -63,32 +65,16 @@ class PolicyAwareModel(Protocol):
         ...
 
 
-class DensityAware:
+class DensityAware(OfClass):
     """A game as a policy-aware model: tables at the policy's own density."""
 
     def __init__(self, game: Game) -> None:
-        self.game = game
-
-    @property
-    def initial(self) -> Floats:
-        return self.game.initial
-
-    @property
-    def legal(self) -> NDArray[np.bool_]:
-        return self.game.legal
-
-    @property
-    def horizon(self) -> int:
-        return self.game.horizon
+        self.game, self.models = game, game.models
 
     def tables(self, policy: Floats) -> tuple[Floats, Floats]:
-        family, member = self.game._family, self.game._member
-        frozen_game = condition_game(self.game, np.array(policy))
-        rows = [
-            family.transition_at(member, h, family.population(frozen_game.density[0, h], policy[h]))
-            for h in range(family.horizon)
-        ]
-        return np.stack(rows), frozen_game.reward[0]
+        conditionals = condition_one(self.game, np.array(policy))
+        rows = self.models.transitions_along(self.game.index, conditionals.density[0], policy)
+        return rows, conditionals.reward[0]
 
     def transition(self, h: int, policy: Floats) -> Floats:
         rows: Floats = self.tables(policy)[0][h]
@@ -122,30 +108,19 @@ def policy_aware(model: Any) -> PolicyAwareModel:
     return checked
 
 
-class PolicyAwareFamily(Family):
-    """One policy-aware model in the form that kernels and solvers read; the tables of a step stand in `aux`."""
+@dataclass(frozen=True, eq=False)
+class PolicyAwareSource(Source):
+    """One policy-aware model as a source of rows; the tables of a step stand in `aux`."""
+
+    model: PolicyAwareModel
 
     prepare = table.prepare
     fill = table.fill_from_aux
     parallel = False
 
-    def __init__(self, model: PolicyAwareModel) -> None:
-        legal = np.asarray(model.legal)
-        if legal.ndim != 2:
-            raise ValueError(f"legal must have shape [S, A], got {shape_text(legal.shape)}")
-        super().__init__(
-            model.initial, legal_mask(legal, *legal.shape), legal.shape[1], whole("horizon", model.horizon, 1), False,
-            np.empty(0), np.empty((1, 0)),
-        )  # fmt: skip
-        self.model = model
-
-    @property
-    def aux_size(self) -> int:
-        return self.n_states * self.n_actions * self.n_states
-
     def tables(self, policy: Floats) -> tuple[Floats, Floats]:
         """Transition [H, S, A, S] and reward [H, S, A] under a policy, checked."""
-        H, S, A = self.horizon, self.n_states, self.n_actions
+        H, S, A = policy.shape
         together = getattr(self.model, "tables", None)
         if together is not None:
             given = together(policy.copy())
@@ -161,41 +136,41 @@ class PolicyAwareFamily(Family):
         return rows, rewards
 
     def condition(
-        self, members: Integers, policies: Floats, policy_of: Integers, rows: Floats = NO_ROWS
+        self, models: ModelClass, members: Integers, policies: Floats, policy_of: Integers, rows: Floats = NO_ROWS
     ) -> Conditionals:
-        n, H = members.size, self.horizon
-        density = np.empty((n, H, self.n_states))
-        aux = np.empty((n, H, self.aux_size))
-        reward = np.empty((n, H, self.n_states, self.n_actions))
+        n, H, S, A = members.size, models.horizon, models.n_states, models.n_actions
+        density, aux, reward = np.empty((n, H, S)), np.empty((n, H, models.aux_size)), np.empty((n, H, S, A))
         for i in range(n):
             policy = policies[policy_of[i]]
             tables, reward[i] = self.tables(policy)
             aux[i] = tables.reshape(H, -1)
-            mu = self.common.initial
+            mu = models.common.initial
             for h in range(H):
                 density[i, h] = mu
                 mu = ((mu[:, None] * policy[h])[:, :, None] * tables[h]).sum(axis=(0, 1))  # no BLAS: the same bytes
         return Conditionals(density, aux, reward)
 
     def densities(
-        self, members: Integers, policies: Floats, policy_of: Integers, rows: Floats = NO_ROWS
+        self, models: ModelClass, members: Integers, policies: Floats, policy_of: Integers, rows: Floats = NO_ROWS
     ) -> tuple[Floats, Floats]:
-        conditionals = self.condition(members, policies, policy_of)
+        conditionals = self.condition(models, members, policies, policy_of)
         return conditionals.density, conditionals.aux
 
-    def rewards(self, members: Integers, density: Floats, policies: Floats, policy_of: Integers) -> Floats:
-        return self.condition(members, policies, policy_of).reward
-
-    def transition_at(self, member: int, h: int, population: Floats) -> Floats:
-        raise TypeError("the tables of a policy-aware model depend on the whole policy: ask transition(h, policy)")
-
-    def reward_at(self, member: int, h: int, population: Floats) -> Floats:
-        raise TypeError("the tables of a policy-aware model depend on the whole policy: ask reward(h, policy)")
-
-    def subset(self, members: Integers) -> PolicyAwareFamily:
-        return self
+    def rewards(
+        self, models: ModelClass, members: Integers, density: Floats, policies: Floats, policy_of: Integers
+    ) -> Floats:
+        return self.condition(models, members, policies, policy_of).reward
 
 
 def as_game(model: Any) -> Game:
     """A policy-aware model (or a game, as it is) behind the interface of a game: solvers, gaps, best responses."""
-    return model if isinstance(model, Game) else Game._of(PolicyAwareFamily(policy_aware(model)), 0)
+    if isinstance(model, Game):
+        return model
+    known = policy_aware(model)
+    legal = np.asarray(known.legal)
+    if legal.ndim != 2:
+        raise ValueError(f"legal must have shape [S, A], got {shape_text(legal.shape)}")
+    return Game.from_source(
+        PolicyAwareSource(known), initial=known.initial, legal=legal_mask(legal, *legal.shape),
+        n_actions=legal.shape[1], horizon=whole("horizon", known.horizon, 1),
+    )  # fmt: skip

@@ -87,10 +87,10 @@ class RegularisedGame:
 
     def __init__(self, game: Game, log_prior: Floats, scale: float) -> None:
         self._game, self._scale = game, scale
-        self.legal = game._family.common.legal
-        self.joint = game._family.joint
+        self.legal = game.models.common.legal
+        self.joint = game.models.joint
         self.log_prior = self.centred(log_prior)
-        layout = game._family.layout
+        layout = game.models.layout
         types = np.zeros(game.n_states, dtype=np.int64) if layout is None else layout.type_of(np.arange(game.n_states))
         self._types: Integers = np.repeat(types, game.n_actions) if self.joint else types
 
@@ -109,11 +109,13 @@ class RegularisedGame:
 
     def rows(self, h: int, population: Floats) -> Floats:
         """Transitions [S, A, S], 0 for illegal actions."""
-        return np.where(self.legal[..., None], self._game._rows(h, population), 0.0)
+        rows = self._game.models.transition_at(self._game.index, h, population.ravel())
+        return np.where(self.legal[..., None], rows, 0.0)
 
     def rewards(self, h: int, population: Floats) -> Floats:
         """Rewards [S, A] in units of the scale, 0 for illegal actions."""
-        return np.where(self.legal, self._game._rewards(h, population) / self._scale, 0.0)
+        rewards = self._game.models.reward_at(self._game.index, h, population.ravel())
+        return np.where(self.legal, rewards / self._scale, 0.0)
 
     def nudged(self, population: Floats, j: int) -> tuple[float, Floats]:
         """The population moved a little towards its entry j, and by how much; no agent changes type."""
@@ -143,7 +145,7 @@ class RegularisedGame:
         """Density [H, S], rows [H, S, A, S] and rewards [H, S, A]."""
         H, S, A = policy.shape
         density, rows, rewards = np.empty((H, S)), np.empty((H, S, A, S)), np.empty((H, S, A))
-        mu = self._game._family.common.initial
+        mu = self._game.models.common.initial
         for h in range(H):
             density[h] = mu
             mass = (mu[:, None] * policy[h]).ravel()

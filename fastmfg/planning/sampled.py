@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastmfg.games.checks import Floats, Integers, refuse_non_finite
-from fastmfg.games.family import CallableFamily, Family
-from fastmfg.kernels import prepare
-from fastmfg.planning.condition import ONE
-from fastmfg.planning.evaluate import back_up, deterministic, evaluate_pairs
+from fastmfg.games.game import Game
+from fastmfg.games.model_class import ModelClass
+from fastmfg.planning.evaluate import back_up_one, deterministic, evaluate_one
 from fastmfg.streams import Stream
 
 KINDS = ("spread", "deterministic", "response", "gathering", "response")
@@ -38,10 +37,9 @@ KEPT_BYTES = 1 << 28
 
 @dataclass(frozen=True)
 class Sample:
-    """A policy in a model of a family, and the population it makes there."""
+    """A policy in a model, and the population it makes there."""
 
-    family: Family
-    member: int
+    game: Game
     policy: Floats  # [H, S, A]
     density: Floats  # [H, S]
     population: Floats  # [H, S], or [H, S*A] where functions see the joint
@@ -50,39 +48,40 @@ class Sample:
     greedy: Integers  # [H, S]   actions of the best response
     temperature: float | None  # of the softmax in `response`; None: the best response itself
 
+    @property
+    def models(self) -> ModelClass:
+        """The class of its model."""
+        return self.game.models
+
+    @property
+    def member(self) -> int:
+        """Index of its model."""
+        return self.game.index
+
     @cached_property
     def response(self) -> Floats:
         """The population [H, *] of the best response to this one, when all play it."""
-        policy = deterministic(self.greedy, self.family.n_actions)
+        policy = deterministic(self.greedy, self.models.n_actions)
         if self.temperature is not None:
-            policy = softmax(self._best_values(policy), self.temperature, self.family.common.legal)
-        density = self.family.densities(one(self.member), policy[None], ONE)[0][0]
-        return populations(self.family, density, policy)
+            policy = softmax(self._best_values(policy), self.temperature, self.models.common.legal)
+        density = self.models.densities(*self.game.batch(policy))[0][0]
+        return self.models.population_views(density, policy)
 
     def _best_values(self, best_response: Floats) -> Floats:
         """``Q*`` [H, S, A]."""
-        f = self.family
-        values = back_up(f, one(self.member), self.aux[None], self.reward[None], best_response[None], ONE)
-        q: Floats = values.q[0]
+        q: Floats = back_up_one(self.game, self.aux[None], self.reward[None], best_response).q[0]
         return q
 
     def aux_in(self, member: int) -> Floats:
         """`aux` [H, *] of any model's rows under this population."""
-        f = self.family
+        f = self.models
         if member == self.member:
             return self.aux
-        if isinstance(f, CallableFamily):
-            return np.stack([f.transition_at(member, h, seen).ravel() for h, seen in enumerate(self.population)])
-        aux = np.empty((f.horizon, f.aux_size))
-        status = prepare.prepare_steps(f.prepare, f.common.shared, f.thetas[member], self.population, aux)
-        if status != 0:
-            where = f"{f.name_of(member)} under a population of model {self.member}"
-            raise ValueError(f"prepare returned {f.status_text(status)} for {where}")
-        return aux
+        return f.aux_under(member, self.population, f"of model {self.member}")
 
     def reward_in(self, member: int) -> Floats:
         """Rewards [H, S, A] of any model under this population."""
-        f = self.family
+        f = self.models
         if member == self.member:
             return self.reward
         reward = np.stack([f.reward_at(member, h, seen) for h, seen in enumerate(self.population)])
@@ -94,13 +93,12 @@ Pairs = list[tuple[Sample, Sample]]
 
 
 class Sampler:
-    """Samples in some models of a family; sample i depends on the seed, on i and on the sample before it alone."""
+    """Samples in some models of a class; sample i depends on the seed, on i and on the sample before it alone."""
 
-    def __init__(self, family: Family, members: Integers, seed: int, temperature: float | None = None) -> None:
-        self.family, self.seed, self.temperature = family, seed, temperature
+    def __init__(self, models: ModelClass, members: Integers, seed: int, temperature: float | None = None) -> None:
+        self.models, self.seed, self.temperature = models, seed, temperature
         self.members = Stream.DIAGNOSED_MODELS.generator(seed).permutation(members)
-        legal = family.common.legal
-        self.uniform = np.tile(legal / legal.sum(axis=1, keepdims=True), (family.horizon, 1, 1))
+        self.uniform = np.tile(models.uniform, (models.horizon, 1, 1))
 
     def rounds(self, n: int) -> Iterator[Pairs]:
         """The new pairs of each of n policies."""
@@ -119,16 +117,16 @@ class Sampler:
 
     def sample(self, member: int, policy: Floats) -> Sample:
         """The policy in a model, its population and the best response to it."""
-        f = self.family
-        frozen_game, values = evaluate_pairs(f, one(member), policy[None], ONE)
-        density = frozen_game.density[0]
+        game: Game = self.models[member]
+        conditionals, values = evaluate_one(game, policy)
+        density = conditionals.density[0]
         return Sample(
-            f, member, policy, density, populations(f, density, policy), frozen_game.aux[0], frozen_game.reward[0],
-            values.greedy[0], self.temperature,
+            game, policy, density, self.models.population_views(density, policy), conditionals.aux[0],
+            conditionals.reward[0], values.greedy[0], self.temperature,
         )  # fmt: skip
 
     def _bytes_a_sample(self) -> int:
-        f = self.family
+        f = self.models
         S, A = f.n_states, f.n_actions
         seen = S * A if f.joint else S
         return 8 * f.horizon * (2 * S * A + 2 * S + 2 * seen + f.aux_size)
@@ -136,7 +134,7 @@ class Sampler:
     def _policy(self, i: int, before: Sample, rng: np.random.Generator) -> Floats:
         turn, place = divmod(i - 1, len(KINDS))
         kind = KINDS[place]
-        A = self.family.n_actions
+        A = self.models.n_actions
         if kind == "spread":
             return self._dirichlet(CONCENTRATIONS[turn % len(CONCENTRATIONS)], rng)
         if kind == "deterministic":
@@ -146,45 +144,35 @@ class Sampler:
         return deterministic(self._gathering(before, rng), A)
 
     def _dirichlet(self, concentration: float, rng: np.random.Generator) -> Floats:
-        weights = rng.standard_gamma(concentration, self.uniform.shape) * self.family.common.legal
+        weights = rng.standard_gamma(concentration, self.uniform.shape) * self.models.common.legal
         totals = weights.sum(axis=-1, keepdims=True)
         policy: Floats = np.divide(weights, totals, out=self.uniform.copy(), where=totals > 0)
         return policy
 
     def _random_actions(self, rng: np.random.Generator) -> Floats:
-        scores = np.where(self.family.common.legal, rng.random(self.uniform.shape), -1.0)
-        return deterministic(scores.argmax(axis=-1), self.family.n_actions)
+        scores = np.where(self.models.common.legal, rng.random(self.uniform.shape), -1.0)
+        return deterministic(scores.argmax(axis=-1), self.models.n_actions)
 
     def _gathering(self, before: Sample, rng: np.random.Generator) -> Integers:
         """Actions that are best for random rewards of states, alike at every step."""
         reward = np.empty((1, *self.uniform.shape))
-        reward[:] = rng.standard_normal((self.family.n_states, 1))
-        values = back_up(self.family, one(before.member), before.aux[None], reward, before.policy[None], ONE)
+        reward[:] = rng.standard_normal((self.models.n_states, 1))
+        values = back_up_one(before.game, before.aux[None], reward, before.policy)
         actions: Integers = values.greedy[0]
         return actions
 
     def _neighbours(self, sample: Sample, rng: np.random.Generator) -> Iterator[Floats]:
         """Policies close to a sample's: towards a random one, towards its best response, other in one state only."""
         random = self._random_actions(rng)
-        for other in (random, deterministic(sample.greedy, self.family.n_actions)):
+        for other in (random, deterministic(sample.greedy, self.models.n_actions)):
             yield (1.0 - NEAR) * sample.policy + NEAR * other
-        steps = self.family.horizon if self.family.joint else max(1, self.family.horizon - 1)
+        steps = self.models.horizon if self.models.joint else max(1, self.models.horizon - 1)
         h = int(rng.integers(steps))  # the last step's actions move no state density
         mass = sample.density[h]
         s = int(rng.choice(mass.size, p=mass / mass.sum()))
         changed = sample.policy.copy()
         changed[h, s] = random[h, s]
         yield changed
-
-
-def populations(family: Family, density: Floats, policy: Floats) -> Floats:
-    """What functions see at each step [H, *], flat."""
-    return np.stack([family.population(mu, pi) for mu, pi in zip(density, policy, strict=True)])
-
-
-def one(member: int) -> Integers:
-    """A batch of one model."""
-    return np.array([member], dtype=np.int64)
 
 
 def softmax(q: Floats, temperature: float, legal: NDArray[np.bool_]) -> Floats:

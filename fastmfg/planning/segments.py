@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmfg.games.checks import Floats, Integers
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels import table
 from fastmfg.kernels.segments import BLOCK, NO_SEGMENTS, Segments
 
@@ -32,37 +32,37 @@ class Run(NamedTuple):
         return Run(self.action, self.target, self.source, self.length, self.weight)
 
 
-def row_segments(family: CompiledFamily, member: int) -> tuple[Segments, Segments]:
+def row_segments(models: ModelClass, member: int) -> tuple[Segments, Segments]:
     """Rows of a sparse game, or moves of a factored one, by the states they lead to and by those they start from.
 
     None where steps or populations change them, or runs are short.
     """
-    moves, S, A = family.common.moves, family.n_states, family.n_actions
+    moves, S, A = models.common.moves, models.n_states, models.n_actions
     if moves.size:
         runs = [_runs(a, np.arange(S), moves[:, a], np.ones(S)) for a in range(A)]
         return _both_ways(runs, S * A, S)
-    rows = _fixed_rows(family, member)
-    if rows is None or not family.common.successors.size:
+    rows = _fixed_rows(models, member)
+    if rows is None or not models.common.successors.size:
         return NO_SEGMENTS, NO_SEGMENTS
-    places, chances = family.common.successors, rows.reshape(S, A, -1)
+    places, chances = models.common.successors, rows.reshape(S, A, -1)
     by_action = [_offset_runs(a, places[:, a], chances[:, a]) for a in range(A)]
     return _both_ways(None if None in by_action else [run for runs in by_action for run in runs or ()], rows.size, S)
 
 
-def noise_segments(family: CompiledFamily, member: int) -> tuple[Segments, Segments]:
+def noise_segments(models: ModelClass, member: int) -> tuple[Segments, Segments]:
     """Noise by the states it leads to and by those it starts from; none where steps or populations change it."""
-    rows = _fixed_rows(family, member)
-    if rows is None or not family.common.moves.size:
+    rows = _fixed_rows(models, member)
+    if rows is None or not models.common.moves.size:
         return NO_SEGMENTS, NO_SEGMENTS
-    places = family.common.successors[:, 0]
-    return _both_ways(_offset_runs(0, places, rows.reshape(places.shape)), rows.size, family.n_states)
+    places = models.common.successors[:, 0]
+    return _both_ways(_offset_runs(0, places, rows.reshape(places.shape)), rows.size, models.n_states)
 
 
-def _fixed_rows(family: CompiledFamily, member: int) -> Floats | None:
+def _fixed_rows(models: ModelClass, member: int) -> Floats | None:
     """Rows that stand in a table of one step for all, flat."""
-    size = family.n_states * family.row_length * (1 if family.common.moves.size else family.n_actions)
-    theta = family.thetas[member]
-    return theta[:size] if family.fill is table.fill and theta.size < 2 * size else None
+    size = models.n_states * models.row_length * (1 if models.common.moves.size else models.n_actions)
+    theta = models.thetas[member]
+    return theta[:size] if models.fill is table.fill else None
 
 
 def _offset_runs(action: int, places: Integers, chances: Floats) -> list[Run] | None:

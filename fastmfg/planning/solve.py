@@ -22,7 +22,6 @@ from numpy.typing import ArrayLike
 
 from fastmfg.executors import Executor, Tick
 from fastmfg.games.checks import Floats, choice, frozen, real, whole
-from fastmfg.games.family import Family
 from fastmfg.games.game import Game
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.games.spread import spread
@@ -35,7 +34,7 @@ from fastmfg.planning.mirror import MirrorDescent, PriorDescent, mirror_descent
 from fastmfg.planning.mixing import BestResponseMixing, FictitiousPlay, SmoothedPolicyIteration
 from fastmfg.planning.occupation import OccupationMeasure
 from fastmfg.planning.passes import can_pass
-from fastmfg.planning.policy_aware import PolicyAwareFamily, PolicyAwareModel, as_game
+from fastmfg.planning.policy_aware import PolicyAwareModel, PolicyAwareSource, as_game
 from fastmfg.planning.solution import Limits, Solution
 
 __all__ = ["METHODS", "Solution", "solve", "solve_models"]
@@ -125,9 +124,9 @@ def solve(
     seconds = math.inf if max_seconds is None else real("max_seconds", max_seconds, 0.0)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a function, got {type(callback).__name__}")
-    start = None if initial_policy is None else known._family.policy("initial_policy", initial_policy)
+    start = None if initial_policy is None else known.models.policy("initial_policy", initial_policy)
     limits = Limits(absolute, relative, limit, every, seconds, callback)
-    if not isinstance(known._family, PolicyAwareFamily):
+    if not isinstance(known.models.source, PolicyAwareSource):
         return run(known, name, made(name, options), start, limits)
     if name == "auto":
         _refuse_options("'auto' on a policy-aware model", options, ("starts", "seed"))
@@ -162,7 +161,7 @@ def run(game: Game, name: str, method: Method, start: Floats | None, limits: Lim
     """The loop all methods share; the uniform policy is the start where None is given."""
     started = time.monotonic()
     every = limits.gap_every or limits.max_iterations
-    alone = method if isinstance(method, MirrorDescent) and every > 1 and can_pass(game._family) else None
+    alone = method if isinstance(method, MirrorDescent) and every > 1 and can_pass(game.models) else None
     held = HELD.get(name, HELD_BY_OTHERS) if alone is None else HELD_ALONE
     advice = "take a smaller game or horizon, or mirror-descent with a fixed step and gap_every > 1"
     numbers = held * game.horizon * game.n_states * game.n_actions
@@ -222,16 +221,16 @@ def solve_models(
     chosen = range(n) if members is None else member_indices("members", members, n).tolist()
     first = chosen[0] if start is None else int(member_indices("start", start, n)[0])
     solver = partial(_solve_member, tol=tol, max_iterations=max_iterations)
-    return _solutions(solver, models._family, chosen, first, executor, tick)
+    return _solutions(solver, models, chosen, first, executor, tick)
 
 
 def _solutions(
-    solver: Callable[..., Solution], family: Family, members: Sequence[int], first: int, executor: Executor | None,
+    solver: Callable[..., Solution], models: ModelClass, members: Sequence[int], first: int, executor: Executor | None,
     tick: Tick | None,
 ) -> Iterator[Solution]:  # fmt: skip
-    anchor = solver(family, first)
+    anchor = solver(models, first)
     from_anchor = partial(solver, start=anchor.policy, solved={first: anchor})
-    for found in spread(from_anchor, family, members, executor, tick):
+    for found in spread(from_anchor, models, members, executor, tick):
         yield replace(found, policy=frozen(found.policy), history=frozen(found.history))  # other processes lose that
 
 
@@ -240,15 +239,15 @@ def solve_from(
 ) -> Iterator[Solution]:
     """What ``solve(game, tol=tol, initial_policy=start)`` gives for each of the members, in their order."""
     solver = partial(_solve_member, tol=tol, max_iterations=2000, start=start)
-    for found in spread(solver, models._family, members, executor):
+    for found in spread(solver, models, members, executor):
         yield replace(found, policy=frozen(found.policy), history=frozen(found.history))
 
 
 def _solve_member(
-    family: Family, member: int, tol: float, max_iterations: int, start: Floats | None = None,
+    models: ModelClass, member: int, tol: float, max_iterations: int, start: Floats | None = None,
     solved: Mapping[int, Solution] = MappingProxyType({}),
 ) -> Solution:  # fmt: skip
     if member in solved:
         return solved[member]
-    game = Game._of(family, member)
+    game = models[member]
     return solve(game, tol=tol, max_iterations=max_iterations, initial_policy=start)

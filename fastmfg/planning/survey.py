@@ -34,7 +34,7 @@ def survey(game: Game, pi: Floats, *, q: bool = False, greedy: bool = False, pas
     """Survey a policy [H, A, S] of any strides. `passes` may be given for its buffers, which the answer then shares."""
     shared = Passes(game) if passes is None else passes
     q_out, actions = _survey(shared, pi, True, q, greedy)
-    f, (W, V) = shared.family, shared.work.values[0]
+    f, (W, V) = shared.models, shared.work.values[0]
     returns = float((V * f.common.initial).sum()), float((W * f.common.initial).sum())
     gap = returns[1] - returns[0]
     if f.layout is not None:
@@ -46,14 +46,14 @@ def respond(game: Game, pi: Floats, passes: Passes | None = None) -> tuple[Actio
     """Actions [H, S] and return of the best response to a policy [H, A, S], whose own values are left out."""
     shared = Passes(game) if passes is None else passes
     actions = _survey(shared, pi, False, False, True)[1]
-    return actions, float((shared.work.values[0, BEST] * shared.family.common.initial).sum())
+    return actions, float((shared.work.values[0, BEST] * shared.models.common.initial).sum())
 
 
 def _survey(passes: Passes, pi: Floats, weigh: bool, q: bool, greedy: bool) -> tuple[Floats, Actions]:
     H, A, S = pi.shape
     q_out = np.empty((H, S, A) if q else (0, 0, 0))
     actions = np.empty((H, S) if greedy else (0, 0), dtype=np.int32)
-    f = passes.family
+    f = passes.models
     n_values = 2 if weigh else 1
 
     def member(work: Workspace) -> None:
@@ -68,7 +68,7 @@ def _survey(passes: Passes, pi: Floats, weigh: bool, q: bool, greedy: bool) -> t
 def follow(game: Game, pi: Floats, passes: Passes | None = None) -> Floats:
     """Density [H, S] of a policy [H, A, S] of any strides; that of `passes` where they are given."""
     shared = Passes(game) if passes is None else passes
-    f = shared.family
+    f = shared.models
 
     def member(work: Workspace) -> None:
         kernels.propagate_density(shared.transitions, f.thetas[shared.member], f.joint, pi, work)

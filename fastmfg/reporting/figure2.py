@@ -57,7 +57,7 @@ def gaps_in(models: LinearClass, true_model: int, solutions: list[Solution]) -> 
     def gaps(block: range) -> Floats:
         chosen = policies[block.start : block.stop]
         members = np.full(len(chosen), true_model, dtype=np.int64)
-        return evaluate_pairs(models._family, members, chosen, np.arange(len(chosen)))[1].gap
+        return evaluate_pairs(models, members, chosen, np.arange(len(chosen)))[1].gap
 
     return np.concatenate(list(map_tasks(gaps, blocks(len(policies), 8))))
 

@@ -94,7 +94,7 @@ def zoo_class(
 ) -> ModelClass:
     """The class, if it fits into memory."""
     every = combinations(game, grid, param, reward_noise)
-    one = GAMES[game](**every[0])._family
+    one = GAMES[game](**every[0]).models
     rewards = 0 if reward_noise is None else one.n_states * one.n_actions
     require_class_memory(
         len(every), one.n_states, one.n_actions, one.horizon, theta=one.thetas.shape[1], aux=one.aux_size + rewards

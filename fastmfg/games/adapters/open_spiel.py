@@ -43,7 +43,7 @@ class OpenSpielGame(Game):
         places = layout(names, legal, source.num_distinct_actions())
         first = first_visits(_root(source)) if as_shipped else None
         plain = Functions(tree, places, first).game()
-        self._family, self._member = plain._family, plain._member
+        self.models, self.index = plain.models, plain.index
         self.source, self.labels, self.as_shipped = source, places.labels, as_shipped
         self.nodes = [
             dict(zip(strings, state.tolist(), strict=True)) for strings, state in zip(names, places.state, strict=True)

@@ -39,10 +39,10 @@ class Functions:
         if not self.fixed:
             return Game(start, self.transition, self.reward, horizon=horizon, legal=self.legal, population="joint")
         rows, successors = self.tables()
-        models = ModelClass.from_tables(
+        game: Game = ModelClass.from_tables(
             rows[None], start, self.reward, successors=successors, legal=self.legal, population="joint"
-        )  # fmt: skip
-        return Game._of(models._family, 0)
+        )[0]  # fmt: skip
+        return game
 
     def reward(self, h: int, population: Floats) -> Floats:
         state, order = self.state[h], self.paid[h]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import Floats, initial_density, real, whole
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
 from fastmfg.kernels.zoo import affine
 from fastmfg.streams import Stream
@@ -67,12 +67,9 @@ def random_linear(
 def affine_game(W: Floats, B: Floats, V: Floats, C: Floats, *, horizon: int, initial: Floats) -> Game:
     """The game of given weights W [S,S,S], B [S,A,S], V [S,S], C [S,A] (not checked)."""
     S, A = C.shape
-    family = CompiledFamily(
-        affine.prepare,
-        affine.fill,
-        affine.reward,
+    return Game.from_source(
+        CompiledSource(affine.prepare, affine.fill, affine.reward),
         initial=initial,
-        legal=None,
         n_actions=A,
         horizon=horizon,
         shared=np.concatenate([[float(S), float(A)], V.ravel(), C.ravel()]),
@@ -80,4 +77,3 @@ def affine_game(W: Floats, B: Floats, V: Floats, C: Floats, *, horizon: int, ini
         aux_size=S * A,
         joint=True,
     )
-    return Game._of(family, 0)

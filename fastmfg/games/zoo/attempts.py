@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import Floats, Integers, float_array, initial_density, whole
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
 from fastmfg.games.grid import Grid
 from fastmfg.kernels.zoo import attempts
@@ -23,10 +23,8 @@ def attempt_game(
     start = initial_density(initial, grid.n_states)
     fixed = float_array("base", base, grid.moves.shape)
     crowd = float_array("slope", slope, (grid.n_states,))
-    family = CompiledFamily(
-        attempts.prepare,
-        attempts.fill,
-        attempts.reward,
+    return Game.from_source(
+        CompiledSource(attempts.prepare, attempts.fill, attempts.reward),
         initial=start,
         legal=grid.legal,
         n_actions=grid.moves.shape[1],
@@ -35,10 +33,8 @@ def attempt_game(
         thetas=np.array([[chance, gain]]),
         aux_size=grid.n_states,
         successors=own_and_target(grid),
+        grid=grid,
     )
-    game = Game._of(family, 0)
-    game.grid = grid
-    return game
 
 
 def own_and_target(grid: Grid) -> Integers:

@@ -44,7 +44,7 @@ def beach_bar(
     reached = np.clip(np.arange(n)[:, None, None] + steps[:, None] + steps, 0, n - 1)  # [S, A, noise]
     weights = np.broadcast_to([(1 - chance) / 2, chance, (1 - chance) / 2], reached.shape)
     successors, chances = merged(reached.reshape(-1, 3), weights.reshape(-1, 3), n)
-    game = priced_game(
+    return priced_game(
         np.full(n, 1.0 / n),
         -distance[:, None] - np.abs(steps) / n,
         successors.reshape(n, 3, -1),
@@ -52,6 +52,5 @@ def beach_bar(
         horizon=horizon,
         crowd_aversion=real("crowd_aversion_coef", crowd_aversion_coef, -np.inf),
         epsilon=offset,
+        grid=Grid.of((n,), border="stay", moves=steps[:, None]),
     )
-    game.grid = Grid.of((n,), border="stay", moves=steps[:, None])
-    return game

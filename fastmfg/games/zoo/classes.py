@@ -10,21 +10,22 @@ axes as well, ``zoo.classes.beach_bar(crowd_aversion_coef=[0.5, 1.0, 2.0], rewar
 
 from __future__ import annotations
 
-import copy
 import difflib
 import functools
 import inspect
 import itertools
 import reprlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastmfg.games import zoo
+from fastmfg.games.agreement import first_difference
 from fastmfg.games.checks import Floats, Integers, choice, real
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.grid import merged
 from fastmfg.games.model_class import ModelClass
 from fastmfg.games.reward_noise import RewardNoise
@@ -69,6 +70,13 @@ NESTED: dict[tuple[str, str], int] = {("routing", "links"): 2}
 """Learnable parameters that are sequences themselves, and how deep: an axis of them is one deeper."""
 
 
+SHARED = (
+    "n_states", "n_actions", "horizon", "joint", "aux_size", "prepare", "fill", "reward", "checked", "shared",
+    "initial", "legal",
+)  # fmt: skip
+"""What the models of a class must share."""
+
+
 def build(name: str, /, *, reward_noise: float | RewardNoise | None = None, **grid: Any) -> ModelClass:
     """The class of all combinations of a game's parameters.
 
@@ -93,17 +101,17 @@ def build(name: str, /, *, reward_noise: float | RewardNoise | None = None, **gr
     own = None if reward_noise is None else REWARDS.get(name)
     thetas: list[Floats] = []
     places: list[Integers] = []
-    first: CompiledFamily | None = None
+    first: ModelClass | None = None
     for chosen in combinations:  # one at a time: what is shared may be large
-        family = _compiled(name, {key: value for key, value in chosen.items() if own is None or key != own[0]})
+        models = _compiled(name, {key: value for key, value in chosen.items() if own is None or key != own[0]})
         if first is None:
-            first = family
-            numbers = 2 * len(combinations) * family.thetas.size
+            first = models
+            numbers = 2 * len(combinations) * models.thetas.size
             require_numbers(f"a class of {len(combinations)} models of {name}", numbers, "take fewer models")
-        _refuse_unlike(name, first, family, _text(name, combinations[0]), _text(name, chosen))
-        thetas.append(family.thetas[0])
-        alike = np.array_equal(family.common.successors, first.common.successors)
-        places.append(first.common.successors if alike else family.common.successors)
+        _refuse_unlike(name, first, models, _text(name, combinations[0]), _text(name, chosen))
+        thetas.append(models.thetas[0])
+        alike = np.array_equal(models.common.successors, first.common.successors)
+        places.append(first.common.successors if alike else models.common.successors)
     assert first is not None
     successors = first.common.successors
     if all(leads is successors for leads in places):
@@ -113,8 +121,9 @@ def build(name: str, /, *, reward_noise: float | RewardNoise | None = None, **gr
     if own is not None:
         rows, first = _with_own_rewards(name, own, rows, first, combinations)
     _refuse_twins(name, rows, combinations)
-    models = ModelClass._of(_stacked(first, rows, successors))
-    return models if reward_noise is None else models.with_unknown_rewards(as_noise("reward_noise", reward_noise))
+    noise = None if reward_noise is None else as_noise("reward_noise", reward_noise)
+    common = first.common._replace(successors=np.array(successors))
+    return first.replace(thetas=rows, common=common, reward_noise=noise)
 
 
 def parameters(
@@ -176,15 +185,14 @@ def learnable_parameters(name: str, unknown_rewards: bool = False) -> tuple[str,
 
 
 def _with_own_rewards(
-    name: str, own: tuple[str, Filler], rows: Floats, first: CompiledFamily, combinations: list[dict[str, Any]]
-) -> tuple[Floats, CompiledFamily]:
-    """Thetas that end with each model's parameter of the reward, and a family whose reward reads it there."""
+    name: str, own: tuple[str, Filler], rows: Floats, first: ModelClass, combinations: list[dict[str, Any]]
+) -> tuple[Floats, ModelClass]:
+    """Thetas that end with each model's parameter of the reward, and a class whose reward reads it there."""
     key, filler = own
     default = inspect.signature(zoo.GAMES[name]).parameters[key].default
     values = [real(key, chosen.get(key, default), -np.inf) for chosen in combinations]
-    family = copy.copy(first)
-    family.reward = filler
-    return np.hstack([rows, np.array(values)[:, None]]), family
+    own_reward = replace(cast(CompiledSource, first.source), reward=filler)
+    return np.hstack([rows, np.array(values)[:, None]]), first.replace(source=own_reward)
 
 
 def _depth(value: Any) -> int:
@@ -216,11 +224,11 @@ def _refuse_axis(name: str, key: str, learnable: tuple[str, ...]) -> None:
     )
 
 
-def _compiled(name: str, chosen: dict[str, Any]) -> CompiledFamily:
-    family = zoo.GAMES[name](**chosen)._family
-    if not isinstance(family, CompiledFamily):
+def _compiled(name: str, chosen: dict[str, Any]) -> ModelClass:
+    models = ModelClass.of(zoo.GAMES[name](**chosen).models)
+    if not isinstance(models.source, CompiledSource):
         raise TypeError(f"{name} is not a compiled game: no class can be made of it")
-    return family
+    return models
 
 
 def _named(name: str) -> tuple[str, ...]:
@@ -234,23 +242,18 @@ def _text(name: str, chosen: dict[str, Any]) -> str:
     )
 
 
-def _refuse_unlike(name: str, first: CompiledFamily, other: CompiledFamily, first_text: str, other_text: str) -> None:
+def _refuse_unlike(name: str, first: ModelClass, other: ModelClass, first_text: str, other_text: str) -> None:
     """Models may differ in nothing but thetas; tables also in where their rows lead."""
-    pairs: dict[str, tuple[Any, Any]] = {
-        what: (getattr(first, what), getattr(other, what))
-        for what in ("n_states", "n_actions", "horizon", "joint", "aux_size", "prepare", "fill", "reward", "checked")
-    }
-    pairs |= {what: (getattr(first.common, what), getattr(other.common, what)) for what in first.common._fields}
-    if first.fill is table.fill and first.common.successors.shape[:2] == other.common.successors.shape[:2]:
-        del pairs["successors"]
-    else:
-        pairs["number of parameters"] = (first.thetas.shape[1], other.thetas.shape[1])
-    for what, (a, b) in pairs.items():
-        if not np.array_equal(a, b):
-            raise ValueError(
-                f"{name} with {first_text} and with {other_text} differ in {what}: "
-                "models of a class share all but the parameters of their transitions"
-            )
+    sizes = [models.common.successors.shape[:2] for models in (first, other)]
+    tables = first.fill in table.STORED and sizes[0] == sizes[1]
+    what = first_difference(first, other, (*SHARED, "moves") if tables else (*SHARED, "successors", "moves"))
+    if what is None and not tables and first.thetas.shape[1] != other.thetas.shape[1]:
+        what = "number of parameters"
+    if what is not None:
+        raise ValueError(
+            f"{name} with {first_text} and with {other_text} differ in {what}: "
+            "models of a class share all but the parameters of their transitions"
+        )
 
 
 def _on_common_places(thetas: list[Floats], places: list[Integers], n_states: int) -> tuple[Floats, Integers]:
@@ -278,17 +281,6 @@ def _refuse_twins(name: str, rows: Floats, combinations: list[dict[str, Any]]) -
                 f"models {j} ({_text(name, combinations[j])}) and {i} ({_text(name, combinations[i])}) of {name} are "
                 "equal: no data could tell them apart"
             )
-
-
-def _stacked(first: CompiledFamily, thetas: Floats, successors: Integers) -> CompiledFamily:
-    """The family of these models."""
-    common = first.common
-    return CompiledFamily(
-        first.prepare, first.fill, first.reward, initial=common.initial, legal=common.legal,
-        n_actions=first.n_actions, horizon=first.horizon, shared=common.shared, thetas=thetas,
-        aux_size=first.aux_size, joint=first.joint, checked=first.checked, statuses=first.statuses,
-        successors=successors if successors.size else None, moves=common.moves if common.moves.size else None,
-    ).on_grid(first.grid)  # fmt: skip
 
 
 def _span(key: str, text: str) -> NDArray[Any]:

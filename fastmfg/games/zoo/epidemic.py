@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastmfg.games.checks import Floats, first_index, float_array, probability, real, whole
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
 from fastmfg.kernels.zoo import epidemic as kernels
 
@@ -51,19 +51,15 @@ def epidemic(
     sick = probability("initial_infected", initial_infected)
     header = [probability("waning", waning), real("illness", illness, -np.inf)]
     theta = [real("infection", infection, 0.0, include_low=True), probability("recovery", recovery)]
-    family = CompiledFamily(
-        kernels.prepare,
-        kernels.fill,
-        kernels.reward,
+    return Game.from_source(
+        CompiledSource(kernels.prepare, kernels.fill, kernels.reward),
         initial=[1.0 - sick, sick, 0.0],
-        legal=None,
         n_actions=levels.size,
         horizon=whole("horizon", horizon, 1),
         shared=np.concatenate([header, levels, prices]),
         thetas=np.array([theta]),
         aux_size=1,
     )
-    return Game._of(family, 0)
 
 
 def confinement(contacts: Any, costs: Any) -> tuple[Floats, Floats]:

@@ -63,9 +63,7 @@ def building_evacuation(
         real("crowd_aversion_coef", crowd_aversion_coef, -np.inf),
         real("log_eps", log_eps, 0.0),
     ]
-    game = certain_game(start, grid.moves, evacuation.reward, constants, horizon=horizon)
-    game.grid = grid
-    return game
+    return certain_game(start, grid.moves, evacuation.reward, constants, horizon=horizon, grid=grid)
 
 
 def _with_stairs(grid: Grid, alternating: bool) -> Integers:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from fastmfg.games.checks import Floats, real, whole
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.linear import LinearClass, linear_class
 from fastmfg.games.model_class import ModelClass, require_class
 from fastmfg.kernels.jit import Filler
@@ -118,15 +118,15 @@ def equilibria(models: ModelClass) -> Floats:
     The crowd of step 2 is ``a + D e_j``, the only one of `sectors`; on the line it is the one that the model's kind is
     made for, which of the tents is the one near q.
     """
-    family = require_class("models", models)._family
-    if family.prepare is kernels.prepare_sectors:
-        crowds = np.array(ANCHOR) + REACH * family.thetas
-    elif family.prepare is kernels.prepare_switch:
-        share = np.array([_line_equilibrium(kind, place, family.common.shared) for kind, place in family.thetas])
+    require_class("models", models)
+    if models.prepare is kernels.prepare_sectors:
+        crowds = np.array(ANCHOR) + REACH * models.thetas
+    elif models.prepare is kernels.prepare_switch:
+        share = np.array([_line_equilibrium(kind, place, models.common.shared) for kind, place in models.thetas])
         crowds = np.stack([share, 1.0 - share], axis=1)
     else:
         raise ValueError("models must be of sectors, spirals or switch1d: equilibria of others are not known")
-    S = family.n_states
+    S = models.n_states
     policies = np.full((len(models), 3, S, S), 1.0 / S)
     policies[:, 0, 0] = crowds / crowds.sum(axis=1, keepdims=True)
     return policies
@@ -278,12 +278,11 @@ def _three_steps(
     statuses: dict[int, str] | None = None,
 ) -> ModelClass:  # fmt: skip
     """The class of these games with n states and actions."""
-    family = CompiledFamily(
-        prepare, fill, kernels.reward, initial=np.eye(n)[0], legal=None, n_actions=n, horizon=3,
-        shared=np.array(shared, dtype=np.float64), thetas=np.ascontiguousarray(thetas),
-        aux_size=n if aux_size is None else aux_size, statuses=statuses,
-    )  # fmt: skip
     same = np.zeros((3, n), dtype=np.bool_)
     same[1] = fill is kernels.fill  # routing: step 2 leads where it leads whatever the action
     same[2] = True
-    return ModelClass._of(family.declared(same))
+    return ModelClass.from_source(
+        CompiledSource(prepare, fill, kernels.reward, statuses=statuses or {}), initial=np.eye(n)[0], n_actions=n,
+        horizon=3, shared=np.array(shared, dtype=np.float64), thetas=np.ascontiguousarray(thetas),
+        aux_size=n if aux_size is None else aux_size, equal_rows=same,
+    )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import initial_density, probability, real, whole
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
 from fastmfg.kernels.zoo import infection as kernels
 
@@ -39,16 +39,12 @@ def susceptible_infected(
     """
     theta = [probability("infection", infection), probability("recovery", recovery)]
     costs = [real("illness_cost", illness_cost, -np.inf), real("distance_cost", distance_cost, -np.inf)]
-    family = CompiledFamily(
-        kernels.prepare,
-        kernels.fill,
-        kernels.reward,
+    return Game.from_source(
+        CompiledSource(kernels.prepare, kernels.fill, kernels.reward),
         initial=initial_density(initial, 2),
-        legal=None,
         n_actions=2,
         horizon=whole("horizon", horizon, 1),
         shared=np.array(costs),
         thetas=np.array([theta]),
         aux_size=1,
     )
-    return Game._of(family, 0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastmfg.games.checks import Floats, Integers, choice, real, whole
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
 from fastmfg.games.zoo.garnet import distinct
 from fastmfg.kernels.zoo import mf_garnet as kernels
@@ -79,12 +79,9 @@ def mf_garnet(
     left *= real("reward_strength", reward_strength, 0.0, include_low=True)
     header = [float(multiplicative), float(S)]
     tables = [places, chances, base + bonus[:, None], left, right]
-    family = CompiledFamily(
-        kernels.prepare,
-        kernels.fill,
-        kernels.reward,
+    return Game.from_source(
+        CompiledSource(kernels.prepare, kernels.fill, kernels.reward),
         initial=np.full(S, 1.0 / S),
-        legal=None,
         n_actions=A,
         horizon=whole("horizon", horizon, 1),
         shared=np.concatenate([header, *(np.ravel(table) for table in tables)]),
@@ -92,7 +89,6 @@ def mf_garnet(
         aux_size=S,
         successors=places,
     )
-    return Game._of(family, 0)
 
 
 def interaction(angles: Floats, kind: str, weights: Floats) -> tuple[Floats, Floats]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import Floats, Integers, float_array, index_array, probability, real, whole
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
 from fastmfg.games.grid import Grid, merged
 from fastmfg.kernels import table
@@ -72,22 +72,16 @@ def crowd_motion(
     near = real("attraction", attraction, -np.inf) * (1.0 - away.sum(axis=-1) / sum(shape))
     S, A = grid.legal.shape
     successors, chances = _noisy_moves(grid, wrap, probability("p_still", p_still))
-    family = CompiledFamily(
-        table.prepare,
-        table.fill,
-        motion.reward,
+    return Game.from_source(
+        CompiledSource(table.prepare, table.fill, motion.reward),
         initial=np.full(S, 1.0 / S) if initial is None else float_array("initial", initial, shape).ravel(),
-        legal=None,
         n_actions=A,
         horizon=steps,
         shared=np.concatenate([[float(S), real("log_eps", log_eps, 0.0)], near.ravel()]),
         thetas=chances.reshape(1, -1),
-        aux_size=0,
         successors=successors.reshape(S, A, -1),
+        grid=grid,
     )
-    game = Game._of(family, 0)
-    game.grid = grid
-    return game
 
 
 def wandering(shape: tuple[int, int], steps: int, every: int, wrap: bool, seed: int) -> Integers:

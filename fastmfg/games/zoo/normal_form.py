@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import Floats, float_array, real
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
 from fastmfg.kernels import table
 from fastmfg.kernels.zoo import normal_form as normal_form_kernels
@@ -69,17 +69,13 @@ def _one_shot(constant: Floats, linear: Floats, quadratic: Floats | None = None)
     legal[1:, 1:] = False  # the choice is made
     successors = np.tile(np.arange(S)[:, None, None], (1, CHOICES, 1))
     successors[0, :, 0] = np.arange(1, S)
-    family = CompiledFamily(
-        table.prepare,
-        table.fill,
-        normal_form_kernels.polynomial_payoff,
+    return Game.from_source(
+        CompiledSource(table.prepare, table.fill, normal_form_kernels.polynomial_payoff),
         initial=np.eye(S)[0],
         legal=legal,
         n_actions=CHOICES,
         horizon=2,
         shared=np.concatenate([[float(S)], constant, linear.ravel(), second.ravel()]),
         thetas=np.ones((1, S * CHOICES)),
-        aux_size=0,
         successors=successors,
     )
-    return Game._of(family, 0)

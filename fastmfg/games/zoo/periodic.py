@@ -75,12 +75,11 @@ def periodic_aversion(
     x = np.array([low + i * dx for i in range(n)])
     place = tick * (_potential(x, sigma) + aversion * np.log(dx))
     last = np.tile(place[:, None], offsets.size)
-    game = priced_game(
+    return priced_game(
         np.full(n, 1.0 / n), last - 0.5 * square / tick, successors, chances, moves=grid.moves, legal=grid.legal,
         horizon=horizon, last_base=last, crowd_aversion=tick * aversion, epsilon=1e-15 * dx,
+        grid=grid,
     )  # fmt: skip
-    game.grid = grid
-    return game
 
 
 def _potential(x: Floats, volatility: float) -> Floats:

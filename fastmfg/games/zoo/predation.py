@@ -24,11 +24,13 @@ from fastmfg.games.checks import (
     refuse_non_distributions,
     whole,
 )
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.grid import Grid, merged
 from fastmfg.games.layout import Layout
+from fastmfg.games.model_class import ModelClass
 from fastmfg.games.multi_type import MultiTypeGame
-from fastmfg.games.multi_type_class import MOST_MODELS, MultiTypeClass, product_class
+from fastmfg.games.multi_type_class import MultiTypeClass
+from fastmfg.games.product import MOST_MODELS, product_class
 from fastmfg.games.zoo.crowd import forbidden_cells
 from fastmfg.kernels.zoo import predation
 
@@ -220,10 +222,8 @@ def populations_game(
     K = successors.shape[1]
     own = (successors == np.arange(n)[:, None]).astype(np.float64)
     lifted = np.arange(W)[:, None, None] * n
-    family = CompiledFamily(
-        predation.prepare,
-        predation.fill,
-        predation.reward,
+    models = ModelClass.from_source(
+        CompiledSource(predation.prepare, predation.fill, predation.reward),
         initial=starts.ravel() / W,
         legal=np.tile(grid.legal, (W, 1)),
         n_actions=len(grid.offsets),
@@ -235,9 +235,9 @@ def populations_game(
         aux_size=W * n,
         successors=(lifted + successors).reshape(W * n, K),
         moves=(lifted + grid.moves).reshape(W * n, -1),
+        layout=Layout.of([n] * W, [len(grid.offsets)] * W, [2] * W, [grid] * W),
     )
-    layout = Layout.of([n] * W, [len(grid.offsets)] * W, [2] * W, [grid] * W)
-    return MultiTypeGame._of(family.laid_out(layout), 0)
+    return MultiTypeGame.of(MultiTypeClass.of(models), 0)
 
 
 def drifts(grid: Grid) -> tuple[Integers, Floats]:

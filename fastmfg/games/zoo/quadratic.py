@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import initial_density, real, whole
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
 from fastmfg.kernels.zoo import quadratic
 
@@ -69,16 +69,12 @@ def linear_quadratic(
         real("last_aversion", last_aversion, -np.inf),
     ]
     S = 2 * L + 1
-    family = CompiledFamily(
-        quadratic.prepare,
-        quadratic.fill,
-        quadratic.reward,
+    return Game.from_source(
+        CompiledSource(quadratic.prepare, quadratic.fill, quadratic.reward),
         initial=np.full(S, 1.0 / S) if initial is None else initial_density(initial, S),
-        legal=None,
         n_actions=2 * M + 1,
         horizon=H,
         shared=np.array([H, L, M, *constants]),
         thetas=np.array([[real("mean_reversion", mean_reversion, -np.inf), strength, spacing]]),
         aux_size=1,
     )
-    return Game._of(family, 0)

@@ -115,7 +115,7 @@ def _spreading(
     initial[grid.state_at(cell.tolist())] = 1.0
     noise = probability("noise_intensity", noise_intensity)
     successors, chances = grid.noise(0.0)  # staying is a move: all noises have these successors
-    game = priced_game(
+    return priced_game(
         initial,
         np.zeros(grid.legal.shape),
         successors,
@@ -124,6 +124,5 @@ def _spreading(
         legal=grid.legal,
         horizon=horizon,
         crowd_aversion=real("crowd_aversion_coef", crowd_aversion_coef, -np.inf),
+        grid=grid,
     )
-    game.grid = grid
-    return game

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.games.checks import Floats, Integers, float_array, real, whole
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game, require_game
 from fastmfg.kernels.zoo import routing as routing_kernels
 
@@ -196,10 +196,8 @@ def routing(
     initial = np.zeros(len(states.place))
     for trip in trips:
         initial[states.waiting[trip.destination, trip.origin, trip.departure]] += trip.count / total
-    family = CompiledFamily(
-        routing_kernels.prepare,
-        routing_kernels.fill,
-        routing_kernels.reward,
+    return Game.from_source(
+        CompiledSource(routing_kernels.prepare, routing_kernels.fill, routing_kernels.reward),
         initial=initial,
         legal=legal,
         n_actions=legal.shape[1],
@@ -209,7 +207,6 @@ def routing(
         aux_size=states.L,
         successors=successors,
     )
-    return Game._of(family, 0)
 
 
 def _states_of(network: Network, trips: Sequence[Trip], longest: int) -> States:
@@ -348,11 +345,11 @@ def routing_braess(
 
 def link_volumes(game: Game, density: ArrayLike) -> Floats:
     """Agents on every link [H, L], in the order of the links, where `density` [H, S] is one of a routing game."""
-    family = require_game("game", game)._family
-    if family.prepare is not routing_kernels.prepare:
+    models = require_game("game", game).models
+    if models.prepare is not routing_kernels.prepare:
         raise ValueError("game must be a routing game")
-    mu = float_array("density", density, (None, family.n_states))
-    shared = family.common.shared
+    mu = float_array("density", density, (None, models.n_states))
+    shared = models.common.shared
     L, total, place = int(shared[0]), shared[4], shared[routing_kernels.HEAD :].astype(np.int64)
     on_link = np.flatnonzero(place < 2 * L)
     volumes = np.zeros((L, len(mu)))

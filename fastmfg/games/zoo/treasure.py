@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.games.checks import Floats, float_array, initial_density, real, whole
-from fastmfg.games.family import CompiledFamily
+from fastmfg.games.compiled import CompiledSource
 from fastmfg.games.game import Game
 from fastmfg.kernels.zoo import treasure
 
@@ -50,12 +50,9 @@ def conservative_treasure_hunting(
     if (c < 0).any():
         h = int(np.argmax(c < 0))
         raise ValueError(f"scatter[{h}] is {c[h]}: must lie in [0, inf)")
-    family = CompiledFamily(
-        treasure.prepare,
-        treasure.fill,
-        treasure.reward,
+    return Game.from_source(
+        CompiledSource(treasure.prepare, treasure.fill, treasure.reward),
         initial=np.full(n, 1.0 / n) if initial is None else initial_density(initial, n),
-        legal=None,
         n_actions=n,
         horizon=steps,
         shared=_spread("worth", worth, n),
@@ -63,7 +60,6 @@ def conservative_treasure_hunting(
         aux_size=n,
         joint=True,
     )
-    return Game._of(family, 0)
 
 
 def _spread(name: str, values: ArrayLike, n: int) -> Floats:

@@ -1,4 +1,4 @@
-"""What other processes build a family of models from: arrays and names of functions, under the SHA-256 of them all.
+"""What other processes build a class of models from: arrays and names of functions, under the SHA-256 of them all.
 
 A function travels by name, with a digest of its code: a process that has another version of the file refuses, instead
 of computing something else. Arrays travel beside the rest, without copies on the way out.
@@ -9,19 +9,20 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sys
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
 from types import CodeType, FunctionType, MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmfg.games.family import Family, as_filler
+from fastmfg.games.fillers import as_filler, python_function
+from fastmfg.games.model_class import ModelClass
 from fastmfg.kernels.jit import FILL, PREPARE, REWARD, Filler
+from fastmfg.remote import Description
 
 KINDS = {"prepare": PREPARE, "fill": FILL, "reward": REWARD}
 
@@ -31,74 +32,55 @@ OURS = {"fastmfg", "numpy", "numba"} | sys.stdlib_module_names
 Bytes = NDArray[np.uint8]
 
 
-class Described(Protocol):
-    """Whatever can be sent in place of a family."""
-
-    @property
-    def digest(self) -> str: ...
-
-    @property
-    def size(self) -> int: ...
-
-    def open(self) -> Family: ...
-
-
 @dataclass(frozen=True, eq=False)
-class Description:
-    """A family of models in a form that can be sent."""
+class Serialized:
+    """A class of models in a form that can be sent."""
 
     digest: str  # SHA-256 of structure and arrays
     structure: bytes  # everything but the arrays
     arrays: tuple[Bytes, ...]  # their bytes
 
     @staticmethod
-    def of(family: Family) -> Description:
+    def of(models: ModelClass) -> Serialized:
         """Raises TypeError for a function that other processes cannot find by name."""
-        structure, arrays = take_apart(family)
+        structure, arrays = take_apart(models)
         digest = hashlib.sha256(structure)
         for array in arrays:
             digest.update(array.data)
-        return Description(digest.hexdigest(), structure, arrays)
+        return Serialized(digest.hexdigest(), structure, arrays)
 
     @property
     def size(self) -> int:
         """Bytes to be sent."""
         return len(self.structure) + sum(array.nbytes for array in self.arrays)
 
-    def open(self) -> Family:
-        """Build the family; ValueError where a function is not the same here."""
+    def open(self) -> ModelClass:
+        """Build the class; ValueError where this process has another version of a function."""
         arrays = [a if a.flags.writeable else a.copy() for a in self.arrays]  # kernels take no read-only ones
-        family: Family = pickle.loads(self.structure, buffers=arrays)
-        return family
+        models: ModelClass = pickle.loads(self.structure, buffers=arrays)
+        return models
 
 
-_described: weakref.WeakKeyDictionary[Family, Described] = weakref.WeakKeyDictionary()
-
-
-def describe(family: Family) -> Described:
-    """The description of a family, made once and kept as long as the family.
+def describe(models: ModelClass) -> Description:
+    """The description of a class, made once and kept as long as the class.
 
     Raises
     ------
     TypeError
         A function that other processes cannot find by name.
     """
-    if family not in _described:
-        _described[family] = Description.of(family)
-    return _described[family]
+    if "description" not in models.memo:
+        models.memo["description"] = Serialized.of(models)
+    description: Description = models.memo["description"]
+    return description
 
 
-def stands_for(family: Family, description: Described) -> None:
-    """Have `describe` answer with this."""
-    _described[family] = description
-
-
-def take_apart(family: Family) -> tuple[bytes, tuple[Bytes, ...]]:
-    """A family's structure, and the bytes of its arrays (views, not copies)."""
+def take_apart(models: ModelClass) -> tuple[bytes, tuple[Bytes, ...]]:
+    """The structure of a class, and the bytes of its arrays (views, not copies)."""
     found: list[pickle.PickleBuffer] = []
     out = BytesIO()
     try:
-        _Pickler(out, protocol=5, buffer_callback=found.append).dump(family)
+        _Pickler(out, protocol=5, buffer_callback=found.append).dump(models)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise TypeError(f"these models cannot be sent to other processes: {error}. {ADVICE}") from None
     views = [buffer.raw() for buffer in found]
@@ -126,10 +108,8 @@ class _Pickler(pickle.Pickler):
 
 
 def _body(value: Any) -> Any:
-    """The Python function inside a filler or compiled function."""
-    if isinstance(value, Filler):
-        return value.function
-    return getattr(value, "py_func", None) or getattr(value, "_pyfunc", None) or value
+    """The Python function inside a filler or compiled function; anything else as it is."""
+    return python_function(value) or value
 
 
 def _reference(function: FunctionType) -> tuple[str, str, str]:
