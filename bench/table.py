@@ -21,7 +21,7 @@ BEGIN, END = "<!-- figures, written by python -m bench.table -->", "<!-- end of 
 EMPTY = "-"
 """In cells of what has not been measured yet."""
 
-HEAD = "| what | time | against, in the same run |"
+HEAD = "| what | here | against, in the same run |"
 
 
 KERNELS = ("push", "back_up", "block_distances", "back_up_information", "log_likelihoods", "walk")
