@@ -2,7 +2,7 @@
 
     python -m bench.table            measure everything (about an hour), and write the table
     python -m bench.table --try      run every benchmark of the table once, small and without a clock; write nothing
-    python -m bench.table --check    see that the README has the rows that this command writes, and say how many are not measured
+    python -m bench.table --check    see that the README has these rows, and say how many are not measured
     python -m bench.table --covered-by FILE    see that ``pytest bench --figures FILE`` had benchmarks for all of them
 
 Figures are those that benchmarks hand over under a key (`figure` in conftest.py).
