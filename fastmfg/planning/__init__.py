@@ -7,6 +7,7 @@ from fastmfg.planning.evaluate import BestResponse, best_response, evaluate, ne_
 from fastmfg.planning.policy_aware import PolicyAwareModel
 from fastmfg.planning.solution import Attempt, Solution
 from fastmfg.planning.solve import METHODS, solve, solve_models
+from fastmfg.planning.values import PolicyValues, exploitability, mean_field, policy_values
 
 __all__ = [
     "METHODS",
@@ -17,16 +18,20 @@ __all__ = [
     "Lipschitz",
     "Monotonicity",
     "PolicyAwareModel",
+    "PolicyValues",
     "Solution",
     "best_response",
     "condition",
     "diagnose",
     "estimate_lipschitz",
     "evaluate",
+    "exploitability",
+    "mean_field",
     "nash_conv",
     "ne_gap",
     "ne_gaps",
     "ne_gaps_by_type",
+    "policy_values",
     "returns_by_type",
     "solve",
     "solve_models",
