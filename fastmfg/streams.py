@@ -36,6 +36,7 @@ class Stream(IntEnum):
     DIAGNOSED_MODELS = 18  # order in which the models of a class are diagnosed
     DIAGNOSED_POLICIES = 19  # policies that a diagnosis samples; the policy
     AGGREGATED = 20  # the hard class of aggregated features
+    DIAGNOSED_ROUNDING = 21  # directions in which the rounding of a reward function is looked for; the model
 
     def sequence(self, seed: int, *numbers: int) -> np.random.SeedSequence:
         """The seed sequence under this stream's key."""

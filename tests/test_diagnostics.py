@@ -585,3 +585,49 @@ def test_the_sequence_of_policies():
         assert (x.policy[:, ~game.legal] == 0).all()
     kinds = [set(np.unique(x.policy)) <= {0.0, 1.0} for x in samples]
     assert kinds[1:6] == kinds[6:11] == [False, True, True, True, True]
+
+
+# Rounding within a reward function is no proof
+
+
+def skew_game(seed, rounding, S=4, A=2, H=3):
+    """Rewards ``K mu``, K skew-symmetric: the Lasry-Lions sum is 0 for all pairs, written so that it rounds."""
+    rng = np.random.default_rng(seed)
+    T = rng.dirichlet(np.ones(S), size=(H, S, A))
+    Q = rng.standard_normal((S, S))
+    K = Q - Q.T
+    return mfg.Game(
+        np.ones(S) / S, lambda h, mu: T[h], lambda h, mu: np.repeat(rounding(K @ mu)[:, None], A, axis=1), horizon=H
+    )
+
+
+ROUNDINGS = {
+    "added and taken away": lambda x, scale: (x + scale) - scale,
+    "then scaled": lambda x, scale: 0.1 * ((3.0 * x + scale) - scale),
+    "two at once": lambda x, scale: ((x + scale) - 3.0 * scale) + 2.0 * scale,
+    "difference of logarithms": lambda x, scale: scale * (np.log(np.exp(x / scale))),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDINGS)
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e6, 1e9])
+def test_rounding_in_a_reward_proves_nothing(name, scale):
+    for seed in range(3):
+        found = mfg.diagnose(skew_game(seed, lambda x: ROUNDINGS[name](x, scale)), n_policies=8)
+        assert found.monotonicity.pairs > 0
+        assert found.monotonicity.violations == 0, seed
+        assert "proved" not in str(found)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e3, 1e6])
+def test_a_true_violation_is_proved_behind_an_offset(scale):
+    n = 3
+    game = fork(lambda mu: (mu + scale) - scale, n)  # attracting: the sum is the squared distance
+    assert mfg.diagnose(game, n_policies=8).monotonicity.violations > 0
+
+
+def test_rounding_that_is_seen_is_that_of_the_largest_sum():
+    for scale in (1e3, 1e6, 1e9):
+        game = skew_game(0, lambda x, scale=scale: (x + scale) - scale)
+        [[(sample, _), *_]] = list(sampled.Sampler(game.models, np.array([0]), 0).rounds(1))
+        assert 0.1 * np.spacing(scale) < sample.reward_noise < 10 * np.spacing(scale)

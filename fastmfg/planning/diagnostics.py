@@ -31,6 +31,9 @@ from fastmfg.planning.sampled import Pairs, Sample, Sampler
 FLOOR = 1e-7
 """Populations closer than this (L1) are not compared: quotients would be rounding."""
 
+SAFETY = 16.0
+"""A proof leaves room for so many times the rounding that is seen in a reward function."""
+
 LARGEST_GAP = 2.0 + 1e-6
 """No two distributions are farther apart; a gap beyond it is that of rows which are none."""
 
@@ -145,7 +148,8 @@ def diagnose(game: Game, *, n_policies: int = 20, temperature: float | None = No
     Notes
     -----
     Populations within 1e-7 of one another are not compared. Differences of rewards within 1e-14 of their size, and of
-    rows within 2e-14, count as none.
+    rows within 2e-14, count as none. A violation counts where it is larger than 16 times what the reward function's own
+    rounding makes of it, as measured at populations close by: ``(K @ mu + 1e6) - 1e6`` rounds like 1e6.
     """
     require_game("game", game)
     n, first_seed = whole("n_policies", n_policies, 1), whole("seed", seed, 0)
@@ -295,4 +299,8 @@ def scaled_sum(pair: tuple[Sample, Sample]) -> float:
     rounding = ROUNDING * float((moved * size + 2.0 * np.abs(change).max(axis=(1, 2))).sum())
     if abs(total) <= rounding:
         return 0.0
+    if total > 0.0:  # said to be a proof, which leaves room for rounding within the function
+        noise = SAFETY * (x.reward_noise + y.reward_noise)
+        if total <= rounding + noise * float(moved.sum()):
+            return 0.0
     return total / float((moved * distances(x.population, y.population)).sum())

@@ -31,6 +31,15 @@ CONCENTRATIONS = (1.0, 0.1, 10.0)
 NEAR = 1e-4
 """The weight of the other policy in a near pair: slopes of smooth functions are met up to about this, relatively."""
 
+STEPS = (1e-12, 1e-9, 1e-6, 1e-3)
+"""Relative steps between populations along which a reward function's rounding is looked for, the smallest first."""
+
+DIRECTIONS = 2
+"""Random directions of such steps."""
+
+FOURTH_DIFFERENCE = 70.0**0.5
+"""Standard deviation of ``a - 4b + 6c - 4d + e`` of independent numbers of unit variance."""
+
 KEPT_BYTES = 1 << 28
 """Samples are kept, for later ones to be compared with, while they take no more than this (at least one is)."""
 
@@ -87,6 +96,47 @@ class Sample:
         reward = np.stack([f.reward_at(member, h, seen) for h, seen in enumerate(self.population)])
         refuse_non_finite(f"the reward of {f.name_of(member)} under a population of model {self.member}", reward)
         return reward
+
+    @cached_property
+    def reward_noise(self) -> float:
+        """How far the reward function's own rounding moves a legal reward under this population, about.
+
+        The values of intermediate sums are not seen from outside: ``(x + 1e6) - 1e6`` is of the size of x and rounds
+        like 1e6. So fourth differences are taken along populations that differ by relative steps (More, Wild 2011):
+        they leave nothing of a smooth function and all of its rounding. Where values do not change at a step the next
+        larger one is taken. Infinite where a reward nearby is not finite.
+        """
+        rng = Stream.DIAGNOSED_ROUNDING.generator(self.member)
+        largest = 0.0
+        for _ in range(DIRECTIONS):
+            lean = rng.uniform(-1.0, 1.0, self.population.shape)
+            largest = max(largest, self._noise_along(lean))
+        return largest
+
+    def _noise_along(self, lean: Floats) -> float:
+        """The largest fourth difference of rewards, over its standard deviation at unit noise."""
+        f, legal = self.models, self.models.common.legal
+        largest, open_entries = 0.0, np.ones((f.horizon, int(legal.sum())), dtype=np.bool_)
+        for size in STEPS:
+            near = [self.population * (1.0 + size * k * lean) for k in range(-2, 3)]
+            near = [x / x.sum(axis=-1, keepdims=True) * self.population.sum(axis=-1, keepdims=True) for x in near]
+            values = np.array(
+                [
+                    [f.reward_at(self.member, h, np.ascontiguousarray(row))[legal] for h, row in enumerate(x)]
+                    for x in near
+                ]
+            )
+            if not np.isfinite(values).all():
+                return float(np.inf)
+            steps = np.diff(values, axis=0)
+            moved = (steps != 0.0).sum(axis=0) >= 2
+            counted = open_entries if size == STEPS[-1] else open_entries & moved
+            fourth = np.abs(np.diff(steps, n=3, axis=0)[0]) / FOURTH_DIFFERENCE
+            largest = max(largest, float(fourth[counted].max(initial=0.0)))
+            open_entries &= ~moved
+            if not open_entries.any():
+                break
+        return largest
 
 
 Pairs = list[tuple[Sample, Sample]]
