@@ -4,6 +4,8 @@ Method: J. Huang, N. He, A. Krause, *Model-Based RL for Mean-Field Games is not 
 RL*, ICML 2024.
 """
 
+from typing import TYPE_CHECKING
+
 from fastmfg.comparing import (
     BridgeModel,
     PolicyCover,
@@ -39,6 +41,7 @@ from fastmfg.games import (
     product_class,
     zoo,
 )
+from fastmfg.games.checks import no_attribute
 from fastmfg.learning import (
     STRATEGIES,
     CallbackOracle,
@@ -161,3 +164,9 @@ __all__ = [
     "transfer_constant",
     "zoo",
 ]
+
+
+if not TYPE_CHECKING:  # names that are not there are errors to type checkers
+
+    def __getattr__(name: str):
+        raise no_attribute("fastmfg", name, __all__)

@@ -520,7 +520,7 @@ def test_large_policies(policy, error, message, monkeypatch):
         (
             {"method": "miror-descent"},
             ValueError,
-            "method must be one of .*'miror-descent'; did you mean 'mirror-descent'",
+            r"^method: did you mean 'mirror-descent'\? It must be one of .*, got 'miror-descent'",
         ),
         ({"method": "zzz"}, ValueError, "method must be one of 'auto', .*, got 'zzz'$"),
         ({"method": None}, ValueError, "method must be one of .*, got None"),
@@ -545,7 +545,7 @@ def test_large_policies(policy, error, message, monkeypatch):
         (
             {"method": "prior-descent", "inner": 3},
             TypeError,
-            "no option 'inner': it takes temperature, inner_iterations",
+            r"no option 'inner': did you mean 'inner_iterations'\? It takes temperature, inner_iterations",
         ),
         ({"method": "best-response-mixing", "step": "1/k"}, ValueError, "'harmonic', got '1/k'"),
         ({"max_seconds": 0}, ValueError, "max_seconds must lie in .*, got 0"),

@@ -515,7 +515,7 @@ BAD_ARGUMENTS = [
     ({"max_rounds": 0}, ValueError, "max_rounds must be at least 1, got 0"),
     ({"max_rounds": 2.5}, TypeError, "max_rounds must be a whole number, got 2.5"),
     ({"earlier_calls": -1}, ValueError, "earlier_calls must be at least 0, got -1"),
-    ({"adversary": "firts"}, ValueError, "adversary must be one of .*, got 'firts'; did you mean 'first'"),
+    ({"adversary": "firts"}, ValueError, "adversary: did you mean 'first'.*, got 'firts'"),
     ({"evidence": "both"}, ValueError, "evidence must be one of 'anytime', 'paper', got 'both'"),
     ({"policy": np.full((2, 4, 3), 0.5)}, ValueError, r"policy\[0, 0\] sums to 1.5"),
     ({"policy": np.full((2, 4, 2), 0.5)}, ValueError, r"policy must have shape \[2, 4, 3\], got \[2, 4, 2\]"),

@@ -35,6 +35,7 @@ from numpy.typing import ArrayLike
 from fastmfg.comparing.conditional import ConditionalClass, condition_members, conditional_gaps
 from fastmfg.comparing.distance import bound_high, bound_low, directed_distances
 from fastmfg.comparing.tiles import below_diagonal
+from fastmfg.equality import Result
 from fastmfg.games.checks import Floats, Integers, frozen, real
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 
@@ -45,8 +46,8 @@ LEAST = 1e-300
 """Any distance over a radius of 0 is at least this."""
 
 
-@dataclass(frozen=True)
-class DirectCertificate:
+@dataclass(frozen=True, eq=False)
+class DirectCertificate(Result):
     """Whether no model has a majority near it and a gap over epsilon."""
 
     holds: bool
@@ -57,8 +58,8 @@ class DirectCertificate:
     gaps: Floats  # [n]   E_M(pi)
 
 
-@dataclass(frozen=True)
-class HalvingCertificate:
+@dataclass(frozen=True, eq=False)
+class HalvingCertificate(Result):
     """Whether no model has a majority near it."""
 
     holds: bool
@@ -69,8 +70,8 @@ class HalvingCertificate:
     counts: Integers  # [n]   |B(M)|
 
 
-@dataclass(frozen=True)
-class BridgeCertificate:
+@dataclass(frozen=True, eq=False)
+class BridgeCertificate(Result):
     """Whether a model with half of the class near it has a small gap.
 
     `central` is the first of those that prove it with the largest neighbourhood; where none does, the central model.
@@ -86,8 +87,8 @@ class BridgeCertificate:
     gaps: Floats  # [n]   E_M(pi)
 
 
-@dataclass(frozen=True)
-class NearDistances:
+@dataclass(frozen=True, eq=False)
+class NearDistances(Result):
     """Distances near a radius; others only by which side they are on."""
 
     radius: float

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastmfg.comparing.conditional import condition_members
 from fastmfg.executors import map_tasks
-from fastmfg.games.checks import Floats, Integers, float_array, policy_array, whole
+from fastmfg.games.checks import Floats, Integers, float_array, policy_array, policy_of, whole
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.planning.ties import lowest_best
 
@@ -62,6 +62,7 @@ def information_limit(
     n = len(require_class("models", models))
     true = int(member_indices("true_model", whole("true_model", true_model, 0), n)[0])
     rounds = whole("iterations", iterations, 1)
+    policies = policy_of(policies)
     array = float_array("policies", policies, (None,) * (4 if np.ndim(policies) == 4 else 3))
     batch = array if array.ndim == 4 else array[None]
     references = [policy_array(f"policies[{i}]", pi, models.legal, models.horizon) for i, pi in enumerate(batch)]

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmfg.comparing.conditional import ConditionalClass, condition_class
 from fastmfg.comparing.pivots import Counted, Mark, all_counts, pivot_counts
 from fastmfg.comparing.tiles import Tiles
+from fastmfg.equality import Result
 from fastmfg.executors import Executor, Tick
 from fastmfg.games.checks import Integers, real
 from fastmfg.games.model_class import ModelClass
@@ -22,8 +23,8 @@ LARGE = 256
 """Models from which on neighbourhoods are counted along pivots."""
 
 
-@dataclass(frozen=True)
-class Neighbourhoods:
+@dataclass(frozen=True, eq=False)
+class Neighbourhoods(Result):
     """Who is whose neighbour, and how it was decided."""
 
     near: NDArray[np.bool_]  # [M, M]   d <= radius, the diagonal included

@@ -25,6 +25,7 @@ from fastmfg.comparing import eluder
 from fastmfg.comparing.conditional import condition_members
 from fastmfg.comparing.policies import policy_batch
 from fastmfg.comparing.tiles import pair_blocks
+from fastmfg.equality import Result
 from fastmfg.executors import blocks, map_tasks
 from fastmfg.games.checks import (
     DENSITY_TOLERANCE,
@@ -51,8 +52,8 @@ ROUNDING = 1e-9
 """Sums of squares may exceed eps^2 by this much, relative to it, in bounds."""
 
 
-@dataclass(frozen=True)
-class EluderDimension:
+@dataclass(frozen=True, eq=False)
+class EluderDimension(Result):
     """Bounds of a dimension over the policies or densities given, and a list that proves the lower one."""
 
     lower: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -143,8 +144,8 @@ def legal_mask(legal: ArrayLike | None, n_states: int, n_actions: int) -> NDArra
 
 
 def policy_array(name: str, policy: ArrayLike, legal: NDArray[np.bool_], horizon: int) -> Floats:
-    """A fresh copy [H, S, A] whose rows are distributions over legal actions."""
-    given = number_array(name, policy, (horizon, *legal.shape), "fiub", "real")
+    """A fresh copy [H, S, A] whose rows are distributions over legal actions; of a result, of its policy."""
+    given = number_array(name, policy_of(policy), (horizon, *legal.shape), "fiub", "real")
     array = np.array(given, dtype=np.float64, order="C")
     if array.size > LARGE:
         allowed = np.array(legal)  # writable, as kernels want arrays
@@ -195,10 +196,30 @@ def probability(name: str, value: Any) -> float:
     return number
 
 
+def nearest(value: Any, options: Iterable[str]) -> str:
+    """``did you mean 'x'? `` of the option nearest to the value, or that abbreviates it; else empty."""
+    text, known = str(value), list(options)
+    near = difflib.get_close_matches(text, known, n=1)
+    near += [one for one in known if min(len(one), len(text)) > 2 and (one.startswith(text) or text.startswith(one))]
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+def no_attribute(module: str, name: str, options: Iterable[str]) -> AttributeError:
+    """The error of a module that has no attribute of this name."""
+    near = nearest(name, options).strip()
+    return AttributeError(f"module {module!r} has no attribute {name!r}{': ' + near if near else ''}", name=name)
+
+
 def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
-    """One of the options; the nearest is suggested."""
+    """One of the options; the nearest is suggested, before all are listed."""
     if value not in options:
-        near = difflib.get_close_matches(str(value), options, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}{hint}")
+        hint = nearest(value, options)
+        start = f"{name}: {hint}It" if hint else name
+        raise ValueError(f"{start} must be one of {', '.join(map(repr, options))}, got {value!r}")
     return str(value)
+
+
+def policy_of(value: Any) -> Any:
+    """The policy of a result that has one (its attribute `policy`, an array); other values as they are."""
+    policy = getattr(value, "policy", None)
+    return policy if isinstance(policy, np.ndarray) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any, Self
 
 import numpy as np
@@ -229,8 +230,19 @@ def _columns(function: StepFunction, population: Floats) -> int | None:
 def require_game(name: str, value: Any) -> Game:
     """The value, if it is a game."""
     if not isinstance(value, Game):
+        if isinstance(value, str):
+            raise named_game(name, value)
         raise TypeError(f"{name} must be a Game, got {type(value).__name__}")
     return value
+
+
+def named_game(name: str, value: str) -> TypeError:
+    """The error of a game that is given by its name."""
+    from fastmfg.games.zoo import GAMES  # noqa: PLC0415 - which imports this module
+
+    near = difflib.get_close_matches(value.strip().lower().replace("-", "_").replace(" ", "_"), list(GAMES), n=1)
+    made = f"make it with fastmfg.zoo.{near[0]}()" if near else "fastmfg.zoo.GAMES holds the games by name"
+    return TypeError(f"{name} must be a Game, got the string {value!r}: {made}")
 
 
 def _count_actions(transition: StepFunction, reward: StepFunction, density: Floats, legal: Any, joint: bool) -> int:

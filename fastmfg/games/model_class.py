@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastmfg.games import constructors
 from fastmfg.games.agreement import common_noise, refuse_unlike_games
-from fastmfg.games.checks import Floats, Integers, frozen, initial_density, legal_mask, policy_array
+from fastmfg.games.checks import Floats, Integers, frozen, initial_density, legal_mask, policy_array, policy_of
 from fastmfg.games.functions import FunctionSource
 from fastmfg.games.grid import Grid
 from fastmfg.games.layout import Layout
@@ -280,9 +280,12 @@ class ModelClass:
     # Policies and populations
 
     def policy(self, name: str, policy: Any) -> Floats:
-        """A fresh copy of a policy [H, S, A], checked; with several types of agents also from a list of theirs."""
+        """A fresh copy of a policy [H, S, A], checked; with several types of agents also from a list of theirs.
+
+        A result that has a policy stands for it: a `Solution`, say.
+        """
         if self.layout is not None:
-            policy = self.layout.lifted_policy(name, policy, self.horizon)
+            policy = self.layout.lifted_policy(name, policy_of(policy), self.horizon)
         return policy_array(name, policy, self.common.legal, self.horizon)
 
     def population_view(self, density: Floats, policy: Floats) -> Floats:
@@ -405,7 +408,8 @@ class ModelClass:
 def require_class(name: str, value: Any) -> ModelClass:
     """The value, if it is a class of models."""
     if not isinstance(value, ModelClass):
-        raise TypeError(f"{name} must be a ModelClass, got {type(value).__name__}")
+        named = f" {value!r}: build one by name with fastmfg.zoo.classes.build" if isinstance(value, str) else ""
+        raise TypeError(f"{name} must be a ModelClass, got {type(value).__name__}{named}")
     return value
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastmfg.equality import Result
 from fastmfg.games.checks import Floats, Integers, float_array, frozen, index_array, whole
 from fastmfg.games.multi_type import MultiTypeGame, one_a_type
 from fastmfg.games.multi_type_class import MultiTypeClass
@@ -87,8 +88,8 @@ class SimulatorOracle:
         return states, actions
 
 
-@dataclass(frozen=True)
-class LearnedType:
+@dataclass(frozen=True, eq=False)
+class LearnedType(Result):
     """What `learn` found for one type of agents."""
 
     policy: Floats  # [H, S_w, A_w]

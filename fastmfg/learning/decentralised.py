@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastmfg.equality import Result
 from fastmfg.games.checks import Floats, Integers, frozen, probability, real, whole
 from fastmfg.games.game import Game
 from fastmfg.games.simulation import Episode, Population
@@ -25,8 +26,8 @@ from fastmfg.planning.evaluate import ne_gap
 from fastmfg.streams import Stream
 
 
-@dataclass(frozen=True)
-class IndependentLearning:
+@dataclass(frozen=True, eq=False)
+class IndependentLearning(Result):
     """What came of it."""
 
     policy: Floats  # [H, S, A]   the agents' average policy at the end

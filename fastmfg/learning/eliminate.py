@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.comparing.conditional import ConditionalClass, condition_members
+from fastmfg.equality import Result
 from fastmfg.games.checks import Floats, Integers, float_array, frozen, policy_array, whole
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.learning.adversary import ADVERSARIES, Adversary
@@ -37,8 +38,8 @@ from fastmfg.learning.robust import refuse_unknown_rewards, robust_evidence
 from fastmfg.planning.solve import solve_models
 
 
-@dataclass(frozen=True)
-class Elimination:
+@dataclass(frozen=True, eq=False)
+class Elimination(Result):
     """Outcome of one call of ModelElim; indices are those of the class passed in."""
 
     survivors: Integers  # [k]

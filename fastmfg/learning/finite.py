@@ -23,6 +23,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastmfg.equality import Result
 from fastmfg.executors import blocks, map_tasks
 from fastmfg.games.checks import Floats, real, whole
 from fastmfg.games.game import Game, require_game
@@ -31,8 +32,8 @@ from fastmfg.planning.condition import condition_one
 from fastmfg.planning.evaluate import back_up_one, deterministic
 
 
-@dataclass(frozen=True)
-class FiniteGap:
+@dataclass(frozen=True, eq=False)
+class FiniteGap(Result):
     """An estimate of the gain of one deviating agent; with types of agents, of the type that gains most."""
 
     gap: float
@@ -44,8 +45,8 @@ class FiniteGap:
     by_type: Floats  # [W]
 
 
-@dataclass(frozen=True)
-class FiniteGaps:
+@dataclass(frozen=True, eq=False)
+class FiniteGaps(Result):
     """Estimates at several numbers of agents."""
 
     gaps: tuple[FiniteGap, ...]

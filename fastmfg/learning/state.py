@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fastmfg.equality import Result
 from fastmfg.executors import Executor
 from fastmfg.games.checks import Floats, Integers
 from fastmfg.games.model_class import ModelClass
@@ -36,8 +37,8 @@ class Round:
     policies: int = 1  # looked at to choose this one
 
 
-@dataclass(frozen=True)
-class Learned:
+@dataclass(frozen=True, eq=False)
+class Learned(Result):
     """What `learn` found."""
 
     policy: Floats  # [H, S, A]

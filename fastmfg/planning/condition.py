@@ -9,6 +9,7 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastmfg.equality import Result, alike
 from fastmfg.games.checks import Floats, Integers, frozen
 from fastmfg.games.game import Game, require_game
 from fastmfg.games.model_class import ModelClass
@@ -18,15 +19,27 @@ from fastmfg.planning.passes import is_large
 from fastmfg.planning.survey import follow
 
 
-@dataclass(frozen=True)
-class ConditionalModel:
+@dataclass(frozen=True, eq=False)
+class ConditionalModel(Result):
     """``M|pi`` (Huang, He, Krause 2024, Section 2): transition ``P_h(.|s,a,mu_h)``, reward ``r_h(s,a,mu_h)``."""
 
-    game: Game
+    game: Game = field(compare=False)
     policy: Floats  # [H, S, A]
     density: Floats  # [H, S]
 
-    _rewards: Callable[[], Floats] = field(repr=False)
+    _rewards: Callable[[], Floats] = field(repr=False, compare=False)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether policy and density are equal, and the game: the same one, or one of the same tables along them."""
+        if not isinstance(other, ConditionalModel):
+            return NotImplemented
+        if not super().__eq__(other):
+            return False
+        if self.game.models is other.game.models and self.game.index == other.game.index:
+            return True
+        return alike(self.reward, other.reward) and alike(self.transition, other.transition)
+
+    __hash__ = None
 
     @cached_property
     def reward(self) -> Floats:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastmfg.equality import Result
 from fastmfg.executors import map_tasks
 from fastmfg.games.checks import Floats, first_index, frozen, real, whole
 from fastmfg.games.game import Game, require_game
@@ -38,8 +39,8 @@ LARGEST_GAP = 2.0 + 1e-6
 """No two distributions are farther apart; a gap beyond it is that of rows which are none."""
 
 
-@dataclass(frozen=True)
-class Monotonicity:
+@dataclass(frozen=True, eq=False)
+class Monotonicity(Result):
     """The Lasry-Lions condition at sampled pairs of policies.
 
     A violation is a proof that rewards are not monotone; no violation is no proof that they are.
@@ -51,8 +52,8 @@ class Monotonicity:
     witness: tuple[Floats, Floats] | None  # the policies [H, S, A] of that pair; None without pairs
 
 
-@dataclass(frozen=True)
-class Diagnostics:
+@dataclass(frozen=True, eq=False)
+class Diagnostics(Result):
     """Estimates of what decides whether solvers converge; `str` puts them into words.
 
     Slopes and the contraction factor are lower bounds of suprema, 0 where there are no pairs.

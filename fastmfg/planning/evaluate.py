@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastmfg.equality import Result
 from fastmfg.executors import Executor, Tick, blocks, items_a_task, map_tasks
 from fastmfg.games.checks import Floats, Integers, first_index, frozen
 from fastmfg.games.game import Game, require_game
@@ -34,8 +35,8 @@ MODELS_A_TASK = 8
 Actions = NDArray[np.int32]
 
 
-@dataclass(frozen=True)
-class Values:
+@dataclass(frozen=True, eq=False)
+class Values(Result):
     """Values of n (model, policy) pairs in conditional models."""
 
     q: Floats  # [n, H, S, A]   of the policy
@@ -75,8 +76,8 @@ class Values:
         return means
 
 
-@dataclass(frozen=True)
-class BestResponse:
+@dataclass(frozen=True, eq=False)
+class BestResponse(Result):
     """A best response in a conditional model."""
 
     policy: Floats  # [H, S, A]   deterministic

@@ -22,7 +22,7 @@ from fastmfg.games.checks import (
     shape_text,
     whole,
 )
-from fastmfg.games.game import Game, OfClass
+from fastmfg.games.game import Game, OfClass, named_game
 from fastmfg.games.model_class import ModelClass
 from fastmfg.games.sources import Conditionals, Source
 from fastmfg.kernels import table
@@ -166,6 +166,8 @@ def as_game(model: Any) -> Game:
     """A policy-aware model (or a game, as it is) behind the interface of a game: solvers, gaps, best responses."""
     if isinstance(model, Game):
         return model
+    if isinstance(model, str):
+        raise named_game("game", model)
     known = policy_aware(model)
     legal = np.asarray(known.legal)
     if legal.ndim != 2:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from fastmfg.equality import Result
 from fastmfg.games.checks import Floats
 
 
@@ -35,8 +36,8 @@ class Attempt(NamedTuple):
     ne_gap: float
 
 
-@dataclass(frozen=True)
-class Solution:
+@dataclass(frozen=True, eq=False)
+class Solution(Result):
     """What a solver found; `policy` is the best policy seen, `ne_gap` is its gap."""
 
     policy: Floats  # [H, S, A]

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmfg.executors import Executor, Tick
-from fastmfg.games.checks import Floats, choice, frozen, real, whole
+from fastmfg.games.checks import Floats, choice, frozen, nearest, real, whole
 from fastmfg.games.game import Game
 from fastmfg.games.model_class import ModelClass, member_indices, require_class
 from fastmfg.games.spread import spread
@@ -153,8 +153,10 @@ def made(name: str, options: dict[str, Any]) -> Method:
 def _refuse_options(method: str, options: dict[str, Any], known: tuple[str, ...]) -> None:
     for option in options:
         if option not in known:
-            takes = f"it takes {', '.join(known)}" if known else "it takes none"
-            raise TypeError(f"method {method} has no option {option!r}: {takes}")
+            common = tuple(inspect.signature(solve).parameters)[1:-1]
+            hint = nearest(option, (*known, *common))
+            takes = f"{hint}It takes" if hint else "it takes"
+            raise TypeError(f"method {method} has no option {option!r}: {takes} {', '.join(known) or 'none'}")
 
 
 def run(game: Game, name: str, method: Method, start: Floats | None, limits: Limits) -> Solution:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastmfg.equality import Result
 from fastmfg.games.checks import Floats, frozen
 from fastmfg.games.game import Game, require_game
 from fastmfg.planning.condition import condition, condition_one
 from fastmfg.planning.evaluate import back_up_one, ne_gap
 
 
-@dataclass(frozen=True)
-class PolicyValues:
+@dataclass(frozen=True, eq=False)
+class PolicyValues(Result):
     """Values of one agent's policy while the crowd keeps to its own, step by step."""
 
     q: Floats  # [H, S, A]   return from step h on after action a in state s; NaN where the action is illegal

@@ -1,7 +1,9 @@
 """Games people know, each a function of its parameters that returns a `Game`."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from fastmfg.games.checks import no_attribute
 from fastmfg.games.game import Game
 from fastmfg.games.zoo import classes, hard
 from fastmfg.games.zoo.affine import random_linear
@@ -94,3 +96,9 @@ __all__ = [
     "routing_line",
     "susceptible_infected",
 ]
+
+
+if not TYPE_CHECKING:  # names that are not there are errors to type checkers
+
+    def __getattr__(name: str):
+        raise no_attribute("fastmfg.zoo", name, __all__)

@@ -216,11 +216,13 @@ def _axis(name: str, key: str, value: Any) -> list[Any]:
 
 def _refuse_axis(name: str, key: str, learnable: tuple[str, ...]) -> None:
     near = difflib.get_close_matches(key, learnable, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near_text = f"did you mean {near[0]!r}? " if near else ""
+    hint = ""
     if name in REWARDS and key == REWARDS[name][0]:
-        hint = "; it is one of the reward, which may be unknown: give reward_noise"
+        near_text, hint = "", "; it is one of the reward, which may be unknown: give reward_noise"
     raise ValueError(
-        f"{key} of {name} takes one value for all models, which may differ in {', '.join(learnable)} only{hint}"
+        f"{near_text}{key} of {name} takes one value for all models, which may differ in "
+        f"{', '.join(learnable)} only{hint}"
     )
 
 
