@@ -11,9 +11,11 @@ from builders import crowd_game, policy
 from learning_cases import certain_class, linear
 from multi_type_cases import Parts
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import binom
 from test_population import interleaved, p_value
 
 import fastmfg as mfg
+from fastmfg.learning import betting
 
 SURE = 1 - 1e-6
 """Level of intervals that are tested to hold the exact value."""
@@ -139,6 +141,106 @@ def test_the_gap_by_type_is_the_exact_one():
     assert gap.low <= max(gains) <= gap.high
     assert gap.gap == gap.by_type.max()
     assert gap.limit_gap == pytest.approx(mfg.ne_gap(game, pi))
+
+
+def density_game(seed, *, joint=False):
+    """Two states, two actions, two steps; rows and rewards are moved by the density."""
+    rng = np.random.default_rng(seed)
+    near, far = rng.dirichlet([0.5, 0.5], size=(2, 2, 2, 2))
+    base, slope, initial = rng.standard_normal((2, 2, 2)), 2 * rng.standard_normal((2, 2)), rng.dirichlet([1.0, 1.0])
+
+    def states(seen):
+        return seen.sum(axis=1) if joint else seen
+
+    def transition(h, seen):
+        share = float(np.asarray(seen).ravel()[0])
+        return (1 - share) * near[h] + share * far[h]
+
+    return mfg.Game(
+        initial, transition, lambda h, seen: base[h] + slope * states(np.asarray(seen))[:, None] ** 2, horizon=2,
+        population="joint" if joint else "state", legal=np.ones((2, 2), dtype=bool),
+    )  # fmt: skip
+
+
+def exact_by_profiles(game, pi, n):
+    """What the best response of the limit game gains among n agents, every profile enumerated."""
+    best, joint = mfg.best_response(game, pi).policy, game.models.joint
+    leave, stay = (
+        naive_population.Law([game.initial] * n, [first] + [pi] * (n - 1), [1 / n] * n, game.transition, game.reward,
+                             joint).returns for first in (best, pi)
+    )  # fmt: skip
+    return leave - stay
+
+
+@cache
+def covered_games():
+    """Five games with a policy, a number of agents and the exact gain; the first three policies are solved."""
+    cases = []
+    for seed, joint, solved, n in (
+        (1, False, True, 2), (4, False, True, 2), (1, True, True, 2), (3, False, False, 3), (5, False, False, 2),
+    ):  # fmt: skip
+        game = density_game(seed, joint=joint)
+        pi = mfg.solve(game, max_iterations=200).policy if solved else game.uniform_policy()
+        cases.append((game, pi, n, exact_by_profiles(game, pi, n)))
+    return cases
+
+
+@pytest.mark.parametrize("case", range(5))
+def test_small_games_are_enumerated(case):
+    game, pi, n, gain = covered_games()[case]
+    found = mfg.finite_gap(game, pi, n)
+    assert found.exact
+    assert abs(found.gap - gain) < 1e-12
+    assert found.low <= gain <= found.high <= found.low + 1e-8
+
+
+COVERED = 0.9
+"""Level of the simulated intervals that are counted."""
+
+
+@pytest.mark.parametrize("n_seeds", [20, pytest.param(200, marks=pytest.mark.statistics)])
+def test_simulated_intervals_hold_the_exact_gain(n_seeds):
+    """Over five games, 100 or 1000 seeds; intervals at the stated level fail this with probability 1e-6 at most."""
+    inside = 0
+    for case, (game, pi, n, gain) in enumerate(covered_games()):
+        for seed in range(n_seeds):
+            found = mfg.finite_gap(game, pi, n, n_runs=10, confidence=COVERED, seed=1000 * case + seed, enumerated=0)
+            assert not found.exact
+            inside += found.low <= gain <= found.high
+    assert binom.sf(5 * n_seeds - inside - 1, 5 * n_seeds, 1 - COVERED) > 1e-6
+
+
+def test_estimates_are_unbiased():
+    """Student's t with 19 degrees of freedom exceeds 6 with probability 1e-5, in five games."""
+    for game, pi, n, gain in covered_games():
+        gaps = np.array([mfg.finite_gap(game, pi, n, n_runs=20, seed=seed, enumerated=0).gap for seed in range(20)])
+        assert abs(gaps.mean() - gain) < 6 * gaps.std(ddof=1) / math.sqrt(20)
+
+
+def test_bets_hold_the_mean_of_rare_events():
+    """All 50 numbers are 0 in most samples, whose variance then is 0; their mean is 1/100."""
+    rng = np.random.default_rng(0)
+    missed, silent = 0, 0
+    for _ in range(1000):
+        x = (rng.random(50) < 0.01).astype(float)
+        low, high = betting.interval(x, 0.0, 1.0, 0.05)
+        silent += x.sum() == 0
+        missed += not low <= 0.01 <= high
+    assert silent > 500
+    assert binom.sf(missed - 1, 1000, 0.05) > 1e-6
+
+
+def test_a_range_of_rewards_proves_a_wider_interval():
+    game, pi, n, gain = covered_games()[3]
+    plain = mfg.finite_gap(game, pi, n, n_runs=20, enumerated=0)
+    proved = mfg.finite_gap(game, pi, n, n_runs=20, enumerated=0, reward_range=(-10, 10))
+    assert proved.gap == plain.gap
+    assert proved.low < plain.low <= gain <= plain.high < proved.high
+    with pytest.raises(ValueError, match=r"reward_range is \(0.0, 0.1\), but rewards from .* were met: widen it"):
+        mfg.finite_gap(game, pi, n, n_runs=5, enumerated=0, reward_range=(0, 0.1))
+    for given, message in (((1, 0), "two finite numbers, the lower first"), ((1,), "got 1 numbers")):
+        with pytest.raises(ValueError, match=message):
+            mfg.finite_gap(game, pi, n, reward_range=given)
 
 
 def test_the_interval_narrows_with_the_number_of_agents():

@@ -94,6 +94,18 @@ class Rows:
                 arrived += counted.astype(np.int64)  # whole numbers below 2^53: nothing is rounded
         return arrived, row
 
+    def expected(self, places: Integers, values: Floats) -> Floats:
+        """Means [R, V] of V functions ``values [S, V]`` of the next state, at places that ascend."""
+        out = np.empty((places.size, values.shape[1]))
+        for block in blocks(places.size, max(1, ENTRIES_A_BLOCK // self.models.row_length)):
+            part = slice(block.start, block.stop)
+            rows = self.gather(places[part])
+            if self.targets is None:
+                out[part] = rows @ values
+            else:
+                out[part] = np.einsum("rk,rkv->rv", rows, values[self.targets[places[part]]])
+        return out
+
     def place(self, s: int, a: int) -> int:
         """Where the row of an action stands."""
         return int(places_of(self.models.common, np.array([s]), np.array([a]))[0])

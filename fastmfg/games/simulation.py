@@ -31,7 +31,7 @@ from fastmfg.kernels import crowd as kernels
 from fastmfg.memory import require_numbers
 from fastmfg.streams import Stream
 
-CROWD, TAGGED, START, ACT, MOVE, OBSERVE = range(6)
+CROWD, TAGGED, START, ACT, MOVE, OBSERVE, BRANCH = range(7)
 """Lanes of random numbers."""
 
 AGENTS_A_TASK = 1 << 16
@@ -96,10 +96,10 @@ class Population:
         self.game, self.seed = game, whole("seed", seed, 0)
         self.sizes = _sizes(n_agents, None if layout is None else layout.n_types)
         self.n_agents = sum(self.sizes)
-        self._slices = [slice(0, models.n_states)] if layout is None else [states for states, _ in layout.types()]
+        self.slices = [slice(0, models.n_states)] if layout is None else [states for states, _ in layout.types()]
         self._root = int(Stream.POPULATION.sequence(self.seed).generate_state(1, np.uint64)[0])
         self._per = np.empty(models.n_states)  # [S]   a state that so many agents are in has density 1
-        for states, size in zip(self._slices, self.sizes, strict=True):
+        for states, size in zip(self.slices, self.sizes, strict=True):
             self._per[states] = float(size * len(self.sizes))
 
     def crowd(self, policy: ArrayLike, *, run: int = 0) -> Crowd:
@@ -219,7 +219,7 @@ class Population:
         key, counter = (np.array(words, dtype=np.uint64) for words in ([self._root, run], [0, block, step, lane]))
         return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
-    def _seen(self, chosen: Integers) -> Floats:
+    def seen(self, chosen: Integers) -> Floats:
         """What functions of the game see, flat, when so many agents choose each action."""
         if self.game.models.joint:
             return (chosen / self._per[:, None]).ravel()
@@ -248,6 +248,7 @@ class Step:
     action: int
     successors: Integers  # [K]   where its action may lead
     row: Floats  # [K]   with which probabilities; empty when there is none
+    rows: Rows  # all rows of the step
 
     def expected(self, value: Floats) -> float:
         """Mean of a function of the deviating agent's next state, ``sum_x P(x|s,a,m) V(x)``."""
@@ -267,10 +268,10 @@ class Walk:
         initial = models.common.initial
         if deviation is not None:
             self.own = population.generator(run, 0, TAGGED).random(2 * models.horizon + 1)
-            states = population._slices[kind]
+            states = population.slices[kind]
             self.state = states.start + draw(initial[states], self.own[0])
         rng = population.generator(run, 0, CROWD)
-        for w, (states, size) in enumerate(zip(population._slices, population.sizes, strict=True)):
+        for w, (states, size) in enumerate(zip(population.slices, population.sizes, strict=True)):
             others = size - (deviation is not None and w == kind)
             self.counts[states] = split(rng, np.array([others]), initial[None, states])[0]
 
@@ -285,7 +286,7 @@ class Walk:
             a = draw(self.deviation[h, s], self.own[2 * h + 1])
             everyone = others.copy()
             everyone[s, a] += 1
-        seen = population._seen(everyone)
+        seen = population.seen(everyone)
         rows = Rows(game.models, game.index, h, seen)
         place = rows.place(s, a) if self.deviation is not None else -1
         self.counts, row = rows.carry(rng, others, place)
@@ -293,7 +294,7 @@ class Walk:
         if self.deviation is not None:
             self.state = int(successors[draw(row, self.own[2 * h + 2])])
         self.h += 1
-        return Step(seen, everyone, s, a, successors, row)
+        return Step(seen, everyone, s, a, successors, row, rows)
 
 
 class Episode:
@@ -307,7 +308,7 @@ class Episode:
 
         def start(block: range) -> None:
             uniforms = self._uniforms(START, block)
-            for states, size, end in zip(population._slices, population.sizes, ends, strict=True):
+            for states, size, end in zip(population.slices, population.sizes, ends, strict=True):
                 lo, hi = max(block.start, end - size), min(block.stop, end)
                 if lo < hi:
                     sums = np.cumsum(initial[states])
@@ -343,7 +344,7 @@ class Episode:
         """Everyone's next state, `chosen` [S, A] being the numbers of `actions` [N]; what the game's functions saw."""
         population = self.population
         models = population.game.models
-        seen = population._seen(chosen)
+        seen = population.seen(chosen)
         rows = Rows(models, population.game.index, self.h, seen)
         occupied = np.flatnonzero(rows.numbers(chosen))
         position = np.full(rows.n_places, -1, dtype=np.int64)
