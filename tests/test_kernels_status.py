@@ -65,7 +65,7 @@ class Broken:
         q, V, greedy = np.empty((S, A)), np.empty(S), np.empty(S, dtype=np.int64)
         statuses = [
             information.back_up_information(
-                *self.models, np.array([0.0, 1.0]), h, 0, S, np.zeros(S), q, V, greedy
+                *self.models, np.array([0.0, 1.0]), h, np.arange(S), np.zeros(S), q, V, greedy
             )
             for h in range(H)
         ]  # fmt: skip
