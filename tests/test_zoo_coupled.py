@@ -573,7 +573,7 @@ def test_the_regularised_map_contracts(coupling, slip):
         ("mf_garnet", {"horizon": 0}, ValueError, "horizon must be at least 1, got 0"),
         ("mf_garnet", {"branching": 1}, ValueError, "branching must be at least 2, got 1"),
         ("mf_garnet", {"n_states": 3}, ValueError, "branching must be at most n_states 3, got 4"),
-        ("mf_garnet", {"coupling": "add"}, ValueError, "coupling must be one of 'additive', 'multiplicative', got"),
+        ("mf_garnet", {"coupling": "add"}, ValueError, "It must be one of 'additive', 'multiplicative', got 'add'"),
         ("mf_garnet", {"reward": "cyclical"}, ValueError, "reward: did you mean 'cyclic'"),
         ("mf_garnet", {"strength": -1.0}, ValueError, r"strength must lie in \[0, 1e\+290\), got -1.0"),
         ("mf_garnet", {"reward_strength": np.inf}, ValueError, r"reward_strength must lie in \[0, inf\), got inf"),
