@@ -50,8 +50,36 @@ class Learned(Result):
     log_likelihood: Floats  # [M]   -inf for all but the survivors
     eliminated_at: Integers  # [M]   trajectories after which a model was dropped; -1: it survived
     reference_policy: Floats | None  # [H, S, A]   of the last round; None when nothing was sampled
-    stopped: str  # why: "bound", "one model left", "out of rounds", "out of trajectories", "nothing left to try"
+    stopped: str  # why, one of REASONS; `str` puts it into words
     policies: int = 0  # policies looked at, over the whole run
+
+    def __str__(self) -> str:
+        verdict = "certified" if self.certified else "not certified"
+        models = self.log_likelihood.size
+        return (
+            f"NE gap at most {self.ne_gap_bound:.3g} ({verdict}), {self.survivors.size} of {models} models left after "
+            f"{self.trajectories} trajectories; stopped: {stopped_text(self.stopped, self.trajectories, models)}"
+        )
+
+
+REASONS = {
+    "bound": "the bound is met",
+    "one model left": "one model is left",
+    "out of rounds": "out of rounds",
+    "out of trajectories": "out of trajectories",
+    "nothing left to try": "nothing left to try",
+    "models alike": "the models left are the same, no sample can tell them apart",
+}
+"""Why runs stop, in words."""
+
+
+def stopped_text(reason: str, trajectories: int, n_models: int) -> str:
+    """Why a run has stopped, in words; also why nothing had to be sampled."""
+    if reason == "bound" and trajectories == 0:
+        if n_models == 1:
+            return "the bound is met: the class has one model, whose equilibrium this is"
+        return f"the bound is met without a sample: one policy is good in all {n_models} models"
+    return REASONS[reason]
 
 
 @dataclass(frozen=True)

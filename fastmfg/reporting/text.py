@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from fastmfg.learning.state import stopped_text
 from fastmfg.planning.diagnostics import Diagnostics
 
 MOST_SURVIVORS = 10
@@ -88,10 +89,11 @@ def outcome_lines(content: dict[str, Any]) -> list[str]:
         if len(pairs) > MOST_SURVIVORS:
             lines.append(f"            and {len(pairs) - MOST_SURVIVORS} more: see result.json")
     bound, gap = content["ne_gap_bound"], content["true_ne_gap"]
+    why = stopped_text(content["stopped"], content["trajectories"], content["class"]["models"])
     return [
         *lines,
         f"NE gap      at most {bound:.3g} ({promise}); in the true model {gap:.3g}",
-        f"stopped     {content['stopped']}, after {content['seconds']:.1f} s",
+        f"stopped     {why}, after {content['seconds']:.1f} s",
     ]
 
 
