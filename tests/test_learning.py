@@ -21,11 +21,12 @@ from learning_cases import (
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fastmfg as mfg
+from fastmfg.games.functions import same_function
 from fastmfg.learning.adversary import ADVERSARIES
 
 EVIDENCE = ("anytime", "paper")
 AUTHORS = {"adversary": "first", "evidence": "paper"}
-REASONS = ("bound", "one model left", "out of rounds", "out of trajectories", "nothing left to try")
+REASONS = ("bound", "one model left", "out of rounds", "out of trajectories", "nothing left to try", "models alike")
 
 
 def learn(models, true=0, seed=0, **settings):
@@ -174,6 +175,57 @@ def test_a_crowd(true, rule):
     assert (first.branch, first.reference_model, first.neighbours) == ("crowd", 0, 6)
     assert out.stopped == "bound"
     assert_array_equal(out.survivors, [6] if true == 6 else range(6))
+
+
+def same_tables(n=5):
+    t = rows(np.random.default_rng(3), (2, 4, 3, 4))
+    return mfg.ModelClass.from_tables(np.stack([t] * n), np.full(4, 0.25), "crowd-aversion")
+
+
+def same_functions(n=5):
+    """Games whose functions are one code over equal values, made one at a time."""
+
+    def game():
+        t, r = rows(np.random.default_rng(3), (2, 4, 3, 4)), np.random.default_rng(4).random((4, 3))
+        return mfg.Game(np.full(4, 0.25), lambda h, mu: t[h], lambda h, mu: r - mu[:, None], horizon=2)
+
+    return mfg.ModelClass([game() for _ in range(n)])
+
+
+@pytest.mark.parametrize("make", [same_tables, same_functions])
+@pytest.mark.parametrize("strategy", ["certified", "heuristic"])
+def test_the_same_model_several_times_is_seen_before_any_search(make, strategy):
+    out = mfg.learn(make(), NoOracle(), epsilon=1e-2, delta=0.1, identify=True, strategy=strategy)
+    assert (out.stopped, out.certified, out.trajectories, out.policies) == ("models alike", True, 0, 1)
+    assert "tell them apart" in str(out)
+    assert_array_equal(out.survivors, range(5))
+    out = mfg.learn(make(), NoOracle(), epsilon=1e-2, delta=0.1, strategy=strategy)
+    assert (out.stopped, out.policies) == ("bound", 1)
+    assert "one policy is good in all 5 models" in str(out)
+
+
+def test_copies_beside_another_model_are_what_is_left():
+    t = rows(np.random.default_rng(3), (2, 2, 4, 3, 4))
+    models = mfg.ModelClass.from_tables(t[[0, 0, 1, 0]], np.full(4, 0.25), "crowd-aversion")
+    out = mfg.learn(models, mfg.MeanFieldOracle(models[1], seed=1), epsilon=1e-2, delta=0.1, identify=True)
+    assert out.stopped == "models alike"
+    assert_array_equal(out.survivors, [0, 1, 3])
+
+
+def test_functions_over_other_values_are_other_functions():
+    def made(value, extra=0):
+        return lambda h, mu, *, more=extra: value + more
+
+    assert same_function(made(np.zeros(2)), made(np.zeros(2)))
+    assert not same_function(made(np.zeros(2)), made(np.ones(2)))
+    assert not same_function(made(np.zeros(2)), made(np.zeros(2), 1))
+    assert not same_function(made(np.zeros(2)), lambda h, mu: 0)
+    assert not same_function(made(np.zeros(2)), np.sum)
+
+
+def test_one_model_needs_no_sample_and_says_why():
+    out = mfg.learn(same_tables(1), NoOracle(), epsilon=1e-2, delta=0.1)
+    assert "one model, whose equilibrium this is" in str(out)
 
 
 @pytest.mark.parametrize("rule", [{}, AUTHORS], ids=str)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastmfg.equality import alike
 from fastmfg.games.checks import Floats, Integers, float_array, refuse_non_distributions
 from fastmfg.games.sources import PopulationSource
 from fastmfg.kernels import table
@@ -36,6 +38,26 @@ def called_rewards(
             population = models.population_view(density[i, h], policies[policy_of[i], h])
             out[i, h] = called(f"reward({h}, population)", reward, h, models.shaped(population), (S, A))
     return out
+
+
+def same_function(one: Any, other: Any) -> bool:
+    """Whether two functions surely do the same: they are one, or one code over equal defaults and enclosed values."""
+    if one is other:
+        return True
+    if not (isinstance(one, FunctionType) and isinstance(other, FunctionType)):
+        return False
+    if one.__code__ != other.__code__ or one.__globals__ is not other.__globals__:
+        return False
+    try:
+        return alike(enclosed(one), enclosed(other))
+    except (TypeError, ValueError):  # an empty cell, or values whose comparison is no truth value
+        return False
+
+
+def enclosed(function: FunctionType) -> tuple[Any, ...]:
+    """Values that a function has from where it was made."""
+    cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
+    return cells, function.__defaults__, function.__kwdefaults__, function.__dict__
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +115,15 @@ class FunctionSource(PopulationSource):
         name = f"reward({h}, population)" + (f" of game {member}" if isinstance(self.reward, tuple) else "")
         shape = (models.n_states, models.n_actions)
         return called(name, self.reward_of(member), h, models.shaped(population), shape)
+
+    def alike(self, models: ModelClass, members: Integers) -> bool:
+        """Whether the models have the same functions: one object, or one code over equal values."""
+        first = int(members[0])
+        return super().alike(models, members) and all(
+            same_function(self.transitions[first], self.transitions[m])
+            and same_function(self.reward_of(first), self.reward_of(m))
+            for m in members.tolist()
+        )
 
     def subset(self, members: Integers) -> FunctionSource:
         reward = tuple(self.reward[m] for m in members) if isinstance(self.reward, tuple) else self.reward

@@ -82,6 +82,11 @@ class Source(ABC):
         """The source of some of the models."""
         return self
 
+    def alike(self, models: ModelClass, members: Integers) -> bool:
+        """Whether the models are surely the same under every policy: equal parameters; False where nobody knows."""
+        first = models.thetas[members[0]]
+        return all(np.array_equal(models.thetas[m], first) for m in members)
+
     def check(self, models: ModelClass) -> None:  # noqa: B027  most have nothing to ask
         """Ask users' functions once, when a class is made of them, so that a fault is met early."""
 

@@ -226,6 +226,8 @@ def _finished(state: State) -> str | None:
         return "bound" if candidates.best()[0] <= options.epsilon else "one model left"
     if candidates.enough():
         return "bound"
+    if state.models.source.alike(state.models, survivors):
+        return _given_up(state, "models alike")
     if len(state.rounds) >= options.max_rounds:
         return _given_up(state, "out of rounds")
     if options.budget - state.evidence.trajectories < options.elimination.least_draw(state.models.horizon):
