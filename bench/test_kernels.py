@@ -35,7 +35,7 @@ class Bed:
         self.every = np.arange(2 * SIDE)
         self.density, self.aux = self.models.densities(self.every, self.policy[None], np.zeros(2 * SIDE, dtype=int))
 
-    def models(self, n=MODELS):
+    def batch(self, n=MODELS):
         """fill, common, thetas, members, aux of the first n models."""
         return self.models.fill, self.models.common, self.models.thetas, self.every[:n], self.aux[:n]
 
@@ -84,7 +84,7 @@ def run(bed, meter):
 
 
 def test_push(bed, run):
-    _, _, thetas, members, aux = bed.models()
+    _, _, thetas, members, aux = bed.batch()
     mu, aux, fault = np.empty((MODELS, bed.H, bed.S)), np.empty_like(aux), np.zeros((MODELS, 5), dtype=int)
     args = (bed.models.compiled_rows, Pairs(thetas, members, *bed.policies(), NO_ROWS), False, False, mu, aux, fault)
     game = naive.linear_game(bed.phi, bed.U, bed.psi[LAST])
@@ -98,7 +98,7 @@ def test_push(bed, run):
 def test_occupy(bed, run):
     deviation = bed.rng.dirichlet(np.ones(bed.A), (bed.H, bed.S))
     mu = np.empty((MODELS, bed.H, bed.S))
-    _, _, thetas, members, aux = bed.models()
+    _, _, thetas, members, aux = bed.batch()
     pairs = Pairs(thetas, members, deviation[None], np.zeros(MODELS, dtype=int), NO_ROWS)
     args = (bed.models.compiled_rows, pairs, aux, mu)
 
@@ -117,7 +117,7 @@ def test_tabulate(bed, run):
 
 
 def test_rewards(bed, run):
-    _, common, thetas, members, _ = bed.models()
+    _, common, thetas, members, _ = bed.batch()
     out, status = np.empty((MODELS, bed.H, bed.S, bed.A)), np.zeros(MODELS, dtype=int)
     args = (reward.crowd_aversion, common, thetas, members, bed.density[:MODELS], *bed.policies(), False, out, status)
 
@@ -141,7 +141,7 @@ def test_back_up(bed, run):
         np.empty((MODELS, bed.H, bed.S), dtype=np.int32),
         np.empty((MODELS, 2, bed.S)),
     )
-    _, _, thetas, members, aux = bed.models()
+    _, _, thetas, members, aux = bed.batch()
     args = (
         bed.models.compiled_rows,
         Pairs(thetas, members, *bed.policies(), NO_ROWS),
@@ -162,7 +162,7 @@ def test_back_up(bed, run):
 def block(bed):
     """What the block kernels begin and end with: the first SIDE models against the others."""
     wanted = np.ones((SIDE, SIDE), dtype=bool)
-    return bed.models(2 * SIDE), (bed.every[:SIDE], bed.every[SIDE:], wanted), wanted
+    return bed.batch(2 * SIDE), (bed.every[:SIDE], bed.every[SIDE:], wanted), wanted
 
 
 def test_block_distances(bed, run):
@@ -203,7 +203,7 @@ def test_block_upper_bounds(bed, run):
 
 def test_row_gaps(bed, run):
     out = np.empty((bed.H, bed.S, bed.A))
-    args = (*bed.models(2 * SIDE), KNOWN, LAST, OTHER, out)
+    args = (*bed.batch(2 * SIDE), KNOWN, LAST, OTHER, out)
     run(distance.row_gaps, args, "one pair", result=lambda: out, twin=lambda: naive.row_gaps(*bed.pair))
 
 
@@ -216,12 +216,12 @@ def test_log_likelihoods(bed, run):
     def twin():
         return naive.log_likelihoods(bed.pair[0][None], *data)[0]
 
-    run(likelihood.log_likelihoods, (*bed.models(), *data, out), f"{MODELS} models, {steps.size} transitions",
+    run(likelihood.log_likelihoods, (*bed.batch(), *data, out), f"{MODELS} models, {steps.size} transitions",
         result=lambda: out[LAST], twin=twin, share=1 / MODELS)  # fmt: skip
 
 
 def test_walk(bed, run):
-    fill, common, thetas, _, aux = bed.models()
+    fill, common, thetas, _, aux = bed.batch()
     uniforms, states, actions = bed.trajectories
     out = np.empty_like(states), np.empty_like(actions)
 
@@ -237,7 +237,7 @@ def test_back_up_information(bed, run):
     weights, V_next = bed.rng.dirichlet(np.ones(MODELS)), bed.rng.random(bed.S)
     q, V, greedy = np.empty((bed.S, bed.A)), np.empty(bed.S), np.empty(bed.S, dtype=int)
     P = np.stack([bed.table(m)[0] for m in range(MODELS)])
-    args = (*bed.models(), weights, 0, np.arange(bed.S), V_next, q, V, greedy)
+    args = (*bed.batch(), weights, 0, np.arange(bed.S), V_next, q, V, greedy)
     run(information.back_up_information, args, f"{MODELS} models, one step", result=lambda: (q, V, greedy),
         twin=lambda: naive.back_up_information(P, weights, V_next, bed.legal))  # fmt: skip
 
