@@ -193,7 +193,7 @@ def test_pictures_of_other_sizes(values):
         ({"shape": (2, -1)}, ValueError, r"shape\[1\] must be at least 1, got -1"),
         ({"shape": (2, 1.5)}, TypeError, r"shape\[1\] must be a whole number, got 1\.5"),
         ({"shape": ()}, ValueError, "shape"),
-        ({"shape": (3,), "border": "tours"}, ValueError, "border must be one of.*did you mean 'torus'"),
+        ({"shape": (3,), "border": "tours"}, ValueError, r"border: did you mean 'torus'\? It must be one of"),
         ({"shape": (3,), "blocked": "torus"}, ValueError, "blocked must be one of 'stay', 'illegal', got 'torus'"),
         ({"shape": (3,), "moves": [0, 1]}, ValueError, r"moves must have shape \[A, 1\], got \[2\]"),
         ({"shape": (3, 3), "moves": [[0], [1]]}, ValueError, r"moves must have shape \[A, 2\], got \[2, 1\]"),
