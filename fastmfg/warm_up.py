@@ -120,8 +120,8 @@ def compile_ahead(command: str) -> Iterator[int]:
     Both keep their code in the disk cache and wait for each other there (`fastmfg.kernels.cache`). Yields how many
     functions the cache lacks; nothing is started where that is few, or with one thread.
     """
-    places = [(f"{fastmfg.kernels.__name__}.{module}", name) for module, name in map(_split, AHEAD.get(command, ()))]
-    lacking = [place for place in places if not getattr(importlib.import_module(place[0]), place[1]).is_kept()]
+    places = [tuple(f"{fastmfg.kernels.__name__}.{name}".rsplit(".", 1)) for name in AHEAD.get(command, ())]
+    lacking = [place for place in places if getattr(importlib.import_module(place[0]), place[1]).is_kept() is False]
     helper = None
     if len(lacking) > 1 and thread_count() > 1:
         names = [f"{module}:{name}" for module, name in reversed(lacking)]
@@ -135,10 +135,6 @@ def compile_ahead(command: str) -> Iterator[int]:
         if helper is not None:
             helper.terminate()
             helper.wait()
-
-
-def _split(name: str) -> list[str]:
-    return name.rsplit(".", 1)
 
 
 if __name__ == "__main__":

@@ -196,12 +196,18 @@ def probability(name: str, value: Any) -> float:
     return number
 
 
-def nearest(value: Any, options: Iterable[str]) -> str:
-    """``did you mean 'x'? `` of the option nearest to the value, or that abbreviates it; else empty."""
+def nearest_name(value: Any, options: Iterable[str]) -> str:
+    """The option nearest to the value, or that abbreviates it; else empty."""
     text, known = str(value), list(options)
     near = difflib.get_close_matches(text, known, n=1)
     near += [one for one in known if min(len(one), len(text)) > 2 and (one.startswith(text) or text.startswith(one))]
-    return f"did you mean {near[0]!r}? " if near else ""
+    return near[0] if near else ""
+
+
+def nearest(value: Any, options: Iterable[str]) -> str:
+    """``did you mean 'x'? `` of the option nearest to the value; else empty."""
+    near = nearest_name(value, options)
+    return f"did you mean {near!r}? " if near else ""
 
 
 def no_attribute(module: str, name: str, options: Iterable[str]) -> AttributeError:

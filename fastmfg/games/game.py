@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +13,7 @@ from fastmfg.games.checks import (
     Integers,
     float_array,
     initial_density,
+    nearest_name,
     population_kind,
     refuse_non_distributions,
     whole,
@@ -240,8 +240,8 @@ def named_game(name: str, value: str) -> TypeError:
     """The error of a game that is given by its name."""
     from fastmfg.games.zoo import GAMES  # noqa: PLC0415 - which imports this module
 
-    near = difflib.get_close_matches(value.strip().lower().replace("-", "_").replace(" ", "_"), list(GAMES), n=1)
-    made = f"make it with fastmfg.zoo.{near[0]}()" if near else "fastmfg.zoo.GAMES holds the games by name"
+    near = nearest_name(value.strip().lower().replace("-", "_").replace(" ", "_"), GAMES)
+    made = f"make it with fastmfg.zoo.{near}()" if near else "fastmfg.zoo.GAMES holds the games by name"
     return TypeError(f"{name} must be a Game, got the string {value!r}: {made}")
 
 

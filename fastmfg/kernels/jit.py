@@ -186,9 +186,9 @@ class _Lazy:
         return CodeCache(self.function, self._signature) if wanted and in_a_file else None
 
     def is_kept(self):
-        """Whether its code stands in the cache."""
+        """Whether its code stands in the cache; None where it is never kept."""
         self._code = self._code or self._cache()
-        return self._code is not None and self._code.is_kept()
+        return None if self._code is None else self._code.is_kept()
 
     @property
     def is_built(self):
